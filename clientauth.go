@@ -1,0 +1,207 @@
+package authwright
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// credentials are what a request says about the client that sent it.
+type credentials struct {
+	id, secret string
+	method     AuthMethod
+}
+
+var errClientAuth = &Error{Code: ErrInvalidClient, Description: "client authentication failed"}
+
+// readCredentials finds the one way in which r authenticates its client
+// (RFC 6749, section 2.3).
+func readCredentials(r *http.Request, f form) (credentials, error) {
+	header := r.Header.Values("Authorization")
+	if len(header) > 1 {
+		return credentials{}, &Error{Code: ErrInvalidRequest, Description: "more than one Authorization header"}
+	}
+	if len(header) == 1 {
+		// "The client MUST NOT use more than one authentication method in each
+		// request."
+		if f.has("client_secret") {
+			return credentials{}, &Error{Code: ErrInvalidRequest, Description: "more than one client authentication method"}
+		}
+		cred, ok := parseBasic(header[0])
+		if !ok {
+			return credentials{id: f.get("client_id"), method: AuthSecretBasic}, errClientAuth
+		}
+		if id := f.get("client_id"); id != "" && id != cred.id {
+			return cred, &Error{Code: ErrInvalidRequest, Description: "client_id names another client than the Authorization header"}
+		}
+		return cred, nil
+	}
+	cred := credentials{id: f.get("client_id"), secret: f.get("client_secret"), method: AuthNone}
+	if cred.id == "" {
+		return cred, &Error{Code: ErrInvalidClient, Description: "no client authentication and no client_id"}
+	}
+	if cred.secret != "" {
+		cred.method = AuthSecretPost
+	}
+	return cred, nil
+}
+
+// parseBasic reads client_secret_basic. Identifier and secret are form-encoded
+// before they are joined and base64-encoded (RFC 6749, section 2.3.1).
+func parseBasic(header string) (credentials, bool) {
+	scheme, text, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "Basic") {
+		return credentials{}, false
+	}
+	joined, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+	if err != nil {
+		return credentials{}, false
+	}
+	id, secret, found := strings.Cut(string(joined), ":")
+	id, ok1 := unescape(id)
+	secret, ok2 := unescape(secret)
+	return credentials{id, secret, AuthSecretBasic}, found && ok1 && ok2 && id != ""
+}
+
+// authenticateClient identifies the client that sent r and checks its secret. What
+// it answers to a stranger does not tell whether the client exists.
+func (s *Server) authenticateClient(r *http.Request, f form) (*Client, error) {
+	cred, err := readCredentials(r, f)
+	if err != nil {
+		if errors.Is(err, ErrInvalidClient) {
+			s.clientAuthFailed(r.Context(), cred)
+		}
+		return nil, err
+	}
+	if s.cfg.Limit != nil {
+		if wait := s.cfg.Limit(r, cred.id); wait > 0 {
+			return nil, &Error{Code: ErrTemporarilyUnavailable, Description: "too many requests", Status: http.StatusTooManyRequests, RetryAfter: wait}
+		}
+	}
+	c, err := s.client(r.Context(), cred.id)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, unavailable(err)
+	}
+	ok, err := s.verify(r.Context(), c, cred)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	if !ok {
+		s.clientAuthFailed(r.Context(), cred)
+		return nil, errClientAuth
+	}
+	return c, nil
+}
+
+// client looks up a client that may exist only in a stranger's imagination.
+func (s *Server) client(ctx context.Context, id string) (*Client, error) {
+	if len(id) > maxClientID || !isPrintableASCII(id) {
+		return nil, ErrNotFound
+	}
+	return s.cfg.Storage.Client(ctx, id)
+}
+
+func (s *Server) clientAuthFailed(ctx context.Context, cred credentials) {
+	s.emit(ctx, EventClientAuthFailed, &Grant{ClientID: limit(cred.id)}, string(cred.method))
+}
+
+// verify reports whether cred proves to be c, which is nil for an unknown client.
+func (s *Server) verify(ctx context.Context, c *Client, cred credentials) (bool, error) {
+	if c != nil && c.accepts(cred.method) && cred.method == AuthNone {
+		return true, nil
+	}
+	presented, now := hash([]byte(cred.secret)), s.now()
+	var candidates []ClientSecret
+	if c != nil && c.accepts(cred.method) && cred.secret != "" && len(cred.secret) <= maxSecret {
+		candidates = c.Secrets
+	}
+	slow := false
+	for _, stored := range candidates {
+		h, err := stored.parse()
+		if err != nil {
+			return false, err
+		}
+		if !stored.ExpiresAt.IsZero() && !now.Before(stored.ExpiresAt) {
+			continue
+		}
+		sum := presented
+		if h.rounds > 0 {
+			slow = true
+			if sum, err = s.slow.hash(ctx, cred.secret, h); err != nil {
+				return false, err
+			}
+		}
+		if subtle.ConstantTimeCompare(sum, h.sum) == 1 {
+			return true, nil
+		}
+	}
+	if !slow && s.slow.seen.Load() {
+		// An unknown client takes as long as a known one with a wrong secret.
+		_, err := s.slow.hash(ctx, cred.secret, secretHash{rounds: pbkdf2Rounds})
+		return false, err
+	}
+	return false, nil
+}
+
+// slowHashes verifies chosen secrets. It runs few of them at a time, so that wrong
+// secrets cannot take the whole machine, and remembers which were right under a
+// key that lives and dies with the process.
+type slowHashes struct {
+	seen  atomic.Bool   // whether any client has a chosen secret
+	slots chan struct{} // taken while one is computed
+
+	key   [32]byte
+	mu    sync.Mutex
+	right map[[32]byte]struct{}
+}
+
+func newSlowHashes() *slowHashes {
+	h := &slowHashes{
+		slots: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+		right: make(map[[32]byte]struct{}),
+	}
+	rand.Read(h.key[:])
+	return h
+}
+
+const maxRight = 4096
+
+// hash returns what secret hashes to with the salt and the rounds of want.
+func (h *slowHashes) hash(ctx context.Context, secret string, want secretHash) ([]byte, error) {
+	h.seen.Store(true)
+	key := sha256.Sum256(append(append(append(h.key[:], want.sum...), want.salt...), secret...))
+	h.mu.Lock()
+	_, known := h.right[key]
+	h.mu.Unlock()
+	if known {
+		return want.sum, nil
+	}
+	select {
+	case h.slots <- struct{}{}:
+		defer func() { <-h.slots }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	sum := slowHash(secret, want.salt, want.rounds)
+	if same(sum, want.sum) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if len(h.right) >= maxRight {
+			clear(h.right)
+		}
+		h.right[key] = struct{}{}
+	}
+	return sum, nil
+}
+
+// retryAfter is the Retry-After header for d, in whole seconds.
+func retryAfter(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }

@@ -1,0 +1,157 @@
+package authwright
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+)
+
+var (
+	errExpired  = &Error{Code: ErrInvalidRequest, Description: "This page has expired, or was answered before."}
+	errForeign  = &Error{Code: ErrAccessDenied, Description: "This page was not opened in this browser.", Status: http.StatusForbidden}
+	errDecision = &Error{Code: ErrInvalidRequest, Description: "The form was incomplete."}
+)
+
+// ServeConsent takes the user's answer to the consent page. The form's handle is
+// single-use and belongs to one user in one browser, so neither a forged nor a
+// transplanted form is accepted. Everything else that counts was stored when the
+// question was put.
+func (s *Server) ServeConsent(w http.ResponseWriter, r *http.Request) {
+	pageHeaders(w)
+	if !allow(w, r, http.MethodPost) {
+		return
+	}
+	r, cancel := s.bounded(r)
+	defer cancel()
+	if err := s.csrf.Check(r); err != nil {
+		s.refuse(w, r, &Error{Code: ErrAccessDenied, Description: errForeign.Description, Status: http.StatusForbidden, Err: err})
+		return
+	}
+	f, err := readForm(w, r)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	g, sec, err := s.question(r, f)
+	if err != nil {
+		s.refuseAnswer(w, r, g, err)
+		return
+	}
+	user, err := s.currentUser(r)
+	if err != nil {
+		s.refuse(w, r, err)
+		return
+	}
+	if user == nil || user.Subject != g.Subject {
+		// Somebody else is signed in by now: the request starts again, as theirs.
+		redirect(w, s.restart(r))
+		return
+	}
+	if err := s.answer(w, r, f, g, sec); errors.Is(err, ErrConflict) {
+		s.refuse(w, r, errExpired)
+	} else if err != nil {
+		s.redirectError(w, r, g.RedirectURI, form{{"state", g.State}}, err)
+	}
+}
+
+// question finds what the form f answers. If it returns a grant with its error, that
+// is a question whose time is over.
+func (s *Server) question(r *http.Request, f form) (*Grant, secret, error) {
+	if f.repeated([]string{"consent", "decision"}) != "" {
+		return nil, secret{}, errDecision
+	}
+	sec, ok := parseSecret(f.get("consent"))
+	if !ok {
+		return nil, sec, errExpired
+	}
+	g, err := s.cfg.Storage.Grant(r.Context(), sec.grantID())
+	if errors.Is(err, ErrNotFound) {
+		return nil, sec, errExpired
+	} else if err != nil {
+		return nil, sec, unavailable(err)
+	}
+	if g.Stage != StageConsent || !same(g.Secret, sec.hash()) {
+		return nil, sec, errExpired
+	}
+	cookie, err := r.Cookie(s.browserCookie().Name)
+	if err != nil || !same(g.Browser, hash([]byte(cookie.Value))) {
+		return nil, sec, errForeign
+	}
+	if !s.now().Before(g.CreatedAt.Add(consentLifetime)) {
+		return g, sec, errExpired
+	}
+	return g, sec, nil
+}
+
+// answer carries out the user's decision. An error it returns belongs to the client.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, f form, g *Grant, sec secret) error {
+	ctx := r.Context()
+	c, err := s.client(ctx, g.ClientID)
+	if errors.Is(err, ErrNotFound) || err == nil && (c.Disabled || !c.redirectsTo(g.RedirectURI)) {
+		// Whatever the client was when it asked, it is not any more.
+		s.refuse(w, r, &Error{Code: ErrUnauthorizedClient, Description: "This application has been disabled.", Err: err})
+		return nil
+	} else if err != nil {
+		return unavailable(err)
+	}
+	asked := g.Scopes
+	g.Scopes = slices.DeleteFunc(slices.Clone(asked), func(name string) bool { return !slices.Contains(f.all("scope"), name) })
+	switch decision := f.get("decision"); {
+	case decision == "deny", decision == "approve" && len(asked) > 0 && len(g.Scopes) == 0:
+		g.Version++
+		g.Stage = StageRevoked
+		g.Secret, g.Browser = nil, nil
+		if err := s.cfg.Storage.SaveGrant(ctx, g); err != nil {
+			return storageError(err)
+		}
+		s.emit(ctx, EventConsentDenied, g, "")
+		return ErrAccessDenied
+	case decision != "approve":
+		s.refuse(w, r, errDecision)
+		return nil
+	}
+	state, code := g.State, sec.redraw()
+	if err := s.storeCode(ctx, g, code); err != nil {
+		g.State = state
+		return storageError(err)
+	}
+	s.emit(ctx, EventConsentGiven, g, "")
+	if err := s.remember(ctx, g); err != nil {
+		s.log(r, &Error{Code: ErrServerError, Description: "the consent could not be remembered", Err: err})
+	}
+	s.respond(w, g.RedirectURI, state, param{"code", code.String()})
+	return nil
+}
+
+// storageError is err as the client may see it, if it was not a lost race.
+func storageError(err error) error {
+	if errors.Is(err, ErrConflict) {
+		return err
+	}
+	return unavailable(err)
+}
+
+// refuseAnswer explains an answer that does not count, and how to go on.
+func (s *Server) refuseAnswer(w http.ResponseWriter, r *http.Request, g *Grant, err error) {
+	e := asError(err)
+	s.log(r, e)
+	p := page{Title: "This did not work", Message: e.Description, Code: e.Code, Restart: s.restart(r)}
+	if g != nil {
+		p.Back = withResponse(g.RedirectURI, form{
+			{"error", string(ErrAccessDenied)}, {"error_description", "the consent page expired"},
+			{"state", g.State}, {"iss", s.cfg.Issuer},
+		}.present())
+		p.Client = g.ClientID
+	}
+	s.page(w, r, e.status(), "error", p)
+}
+
+// restart is the URL of the authorization request that the consent page was for. It
+// comes back in the form's action and is checked like any other.
+func (s *Server) restart(r *http.Request) string {
+	f, err := parseForm(r.URL.RawQuery)
+	if err != nil || len(f) == 0 {
+		return ""
+	}
+	return s.base + pathAuthorize + "?" + f.encode()
+}

@@ -1,0 +1,45 @@
+package authwright
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+)
+
+// PKCE (RFC 7636) is required of every client, and S256 is the only method: plain
+// protects nothing once a request leaks, which is the case PKCE is for.
+
+// parseChallenge checks the challenge of an authorization request. A method that is
+// not named means plain (section 4.3) and is refused with the others.
+func parseChallenge(challenge, method string) (string, error) {
+	switch {
+	case challenge == "":
+		return "", &Error{Code: ErrInvalidRequest, Description: "code_challenge is missing; PKCE is required"}
+	case method != "S256":
+		return "", &Error{Code: ErrInvalidRequest, Description: "code_challenge_method must be S256"}
+	}
+	// Strict decoding also refuses a challenge no SHA-256 ends in.
+	if sum, err := strictBase64.DecodeString(challenge); err != nil || len(sum) != sha256.Size {
+		return "", &Error{Code: ErrInvalidRequest, Description: "code_challenge is not a base64url-encoded SHA-256"}
+	}
+	return challenge, nil
+}
+
+// isVerifier reports whether text has the form of a code_verifier (section 4.1).
+func isVerifier(text string) bool {
+	for i := range len(text) {
+		if !isUnreserved(text[i]) {
+			return false
+		}
+	}
+	return len(text) >= 43 && len(text) <= 128
+}
+
+// verifyPKCE reports whether verifier is the one that challenge was made from. No
+// challenge was made from nothing.
+func verifyPKCE(challenge, verifier string) bool {
+	sum := sha256.Sum256([]byte(verifier))
+	var want [43]byte
+	base64.RawURLEncoding.Encode(want[:], sum[:])
+	return subtle.ConstantTimeCompare(want[:], []byte(challenge)) == 1
+}

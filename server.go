@@ -1,0 +1,185 @@
+package authwright
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Server is an OAuth 2.0 authorization server. All it remembers is in its
+// [Storage], so that any number of Servers can share the work. It is safe for
+// concurrent use.
+type Server struct {
+	cfg       Config
+	base      string // path of the issuer
+	origin    string // scheme and host of the issuer
+	resources []Resource
+	csrf      *http.CrossOriginProtection
+	slow      *slowHashes
+	keys      keyring
+	metadata  document
+	routes    map[string]http.HandlerFunc // by path, less the issuer's
+	wellKnown map[string]http.HandlerFunc // by path, from the root
+}
+
+// NewServer returns a Server for cfg, or an error that names the field at fault.
+// It keeps no reference to the slices of cfg.
+func NewServer(cfg Config) (*Server, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("authwright: Config.%w", err)
+	}
+	u, err := url.Parse(cfg.Issuer)
+	if err != nil {
+		return nil, fmt.Errorf("authwright: Config.Issuer: %w", err)
+	}
+	s := &Server{
+		cfg:       cfg,
+		base:      u.Path,
+		origin:    u.Scheme + "://" + u.Host,
+		resources: cfg.Resources,
+		csrf:      http.NewCrossOriginProtection(),
+		slow:      newSlowHashes(),
+	}
+	// Behind a proxy that rewrites Host, the origin of our own pages is still
+	// the issuer's.
+	if err := s.csrf.AddTrustedOrigin(s.origin); err != nil {
+		return nil, fmt.Errorf("authwright: Config.Issuer: %w", err)
+	}
+	if err := s.keys.replace(cfg.SigningKeys, s.now(), cfg.AccessTokenLifetime); err != nil {
+		return nil, fmt.Errorf("authwright: Config.SigningKeys: %w", err)
+	}
+	s.routes = map[string]http.HandlerFunc{
+		pathAuthorize: s.ServeAuthorize,
+		pathConsent:   s.ServeConsent,
+		pathToken:     s.ServeToken,
+		pathJWKS:      s.ServeJWKS,
+	}
+	s.wellKnown = map[string]http.HandlerFunc{
+		"/.well-known/oauth-authorization-server" + s.base: s.ServeMetadata,
+	}
+	return s, s.buildMetadata()
+}
+
+// Paths of the endpoints below the issuer's.
+const (
+	pathAuthorize = "/authorize"
+	pathConsent   = "/consent"
+	pathToken     = "/token"
+	pathJWKS      = "/jwks"
+)
+
+// Paths returns the path of every endpoint, from the root of the issuer's host. A
+// host exempts them from its own CSRF protection: the server brings its own, and
+// the clients that call the token endpoint have no cookie to protect.
+func (s *Server) Paths() []string {
+	paths := slices.Collect(maps.Keys(s.wellKnown))
+	for path := range s.routes {
+		paths = append(paths, s.base+path)
+	}
+	slices.Sort(paths)
+	return paths
+}
+
+// Register mounts every endpoint on mux, the well-known documents included. Its
+// patterns name their methods, so that they go together with a "GET /" of the host.
+func (s *Server) Register(mux *http.ServeMux) {
+	for _, path := range s.Paths() {
+		for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
+			mux.Handle(method+" "+path, s)
+		}
+	}
+}
+
+// ServeHTTP serves every endpoint. Mount it below the issuer's path, with or
+// without [http.StripPrefix], and its well-known documents at the root; or let
+// [Server.Register] do so; or mount the Serve methods one by one.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := r.URL.Path
+	if h, ok := s.routes[strings.TrimPrefix(path, s.base)]; ok {
+		h(w, r)
+	} else if h, ok := s.wellKnown[path]; ok {
+		h(w, r)
+	} else {
+		http.NotFound(w, r)
+	}
+}
+
+// now is the server's clock, in the precision that every storage keeps.
+func (s *Server) now() time.Time { return s.cfg.Now().UTC().Truncate(time.Millisecond) }
+
+// bounded gives r as much time as the host allows a request.
+func (s *Server) bounded(r *http.Request) (*http.Request, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.RequestTimeout)
+	return r.WithContext(ctx), cancel
+}
+
+// allow reports whether r has one of methods, and answers 405 if not.
+func allow(w http.ResponseWriter, r *http.Request, methods ...string) bool {
+	if slices.Contains(methods, r.Method) {
+		return true
+	}
+	w.Header().Set("Allow", strings.Join(methods, ", "))
+	w.Header().Set("Cache-Control", "no-store")
+	http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+	return false
+}
+
+// writeError answers err as JSON (RFC 6749, section 5.2) and logs what the client
+// is not told.
+func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
+	e := asError(err)
+	s.log(r, e)
+	if e.Code == ErrInvalidClient && r.Header.Values("Authorization") != nil {
+		w.Header().Set("WWW-Authenticate", `Basic realm="`+s.cfg.Issuer+`", charset="UTF-8"`)
+	}
+	if e.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(retryAfter(e.RetryAfter)))
+	}
+	writeJSON(w, e.status(), struct {
+		Code        ErrorCode `json:"error"`
+		Description string    `json:"error_description,omitempty"`
+	}{e.Code, printable(e.Description)})
+}
+
+func (s *Server) log(r *http.Request, e *Error) {
+	level := slog.LevelInfo
+	if e.status() >= 500 {
+		level = slog.LevelError
+	}
+	s.cfg.Logger.LogAttrs(r.Context(), level, "authwright: request refused",
+		slog.String("path", limit(r.URL.Path)),
+		slog.String("error", string(e.Code)),
+		slog.String("description", e.Description),
+		slog.Any("cause", e.Err))
+}
+
+// writeJSON answers v, which nobody may cache (RFC 6749, section 5.1).
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	body, err := json.Marshal(v)
+	if err != nil { // only for types that are ours
+		status, body = http.StatusInternalServerError, []byte(`{"error":"server_error"}`)
+	}
+	h := w.Header()
+	h["Content-Type"] = headerJSON
+	h["Cache-Control"] = headerNoStore
+	h["Pragma"] = headerNoCache
+	h["X-Content-Type-Options"] = headerNoSniff
+	w.WriteHeader(status)
+	w.Write(body)
+}
+
+var (
+	headerJSON    = []string{"application/json"}
+	headerNoStore = []string{"no-store"}
+	headerNoCache = []string{"no-cache"}
+	headerNoSniff = []string{"nosniff"}
+)

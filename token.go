@@ -1,0 +1,231 @@
+package authwright
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// tokenResponse is the answer of RFC 6749, section 5.1.
+type tokenResponse struct {
+	AccessToken  string `json:"access_token"`
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int64  `json:"expires_in"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+	Scope        string `json:"scope,omitempty"`
+}
+
+// tokenParams are the parameters the endpoint knows; none but resource may be
+// repeated, and none may stand in the URL, where logs would keep it.
+var tokenParams = []string{
+	"grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "scope",
+	"client_id", "client_secret", "client_assertion", "client_assertion_type",
+}
+
+// ServeToken serves the token endpoint (RFC 6749, section 3.2).
+func (s *Server) ServeToken(w http.ResponseWriter, r *http.Request) {
+	if !allow(w, r, http.MethodPost) {
+		return
+	}
+	r, cancel := s.bounded(r)
+	defer cancel()
+	resp, err := s.token(w, r)
+	if err != nil {
+		s.writeError(w, r, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, resp)
+}
+
+func (s *Server) token(w http.ResponseWriter, r *http.Request) (*tokenResponse, error) {
+	f, err := readParams(w, r, tokenParams)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.authenticateClient(r, f)
+	if err != nil {
+		return nil, err
+	}
+	grantType := f.get("grant_type")
+	var present func(*http.Request, *Client, form) (*tokenResponse, error)
+	switch grantType {
+	case "authorization_code":
+		present = s.redeemCode
+	case "refresh_token":
+		present = s.refresh
+	case "":
+		return nil, &Error{Code: ErrInvalidRequest, Description: "grant_type is missing"}
+	default:
+		return nil, ErrUnsupportedGrantType
+	}
+	if !c.mayUse(grantType) {
+		return nil, &Error{Code: ErrUnauthorizedClient, Description: "the client may not use this grant type"}
+	}
+	if c.Disabled {
+		return nil, &Error{Code: ErrInvalidGrant, Err: errors.New("the client is disabled")}
+	}
+	return present(r, c, f)
+}
+
+// readParams reads the form of a request to an endpoint that clients call directly.
+func readParams(w http.ResponseWriter, r *http.Request, known []string) (form, error) {
+	if r.URL.RawQuery != "" {
+		query, err := parseForm(r.URL.RawQuery)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(query, func(p param) bool { return slices.Contains(known, p.name) }) {
+			return nil, &Error{Code: ErrInvalidRequest, Description: "parameters belong into the body, not into the URL"}
+		}
+	}
+	f, err := readForm(w, r)
+	if err != nil {
+		return nil, err
+	}
+	if name := f.repeated(known); name != "" {
+		return nil, &Error{Code: ErrInvalidRequest, Description: name + " is there more than once"}
+	}
+	return f, nil
+}
+
+// A move is what the presentation of a secret does to its grant.
+type move int
+
+const (
+	advance move = iota // the live secret: the grant moves on
+	repeat              // the one before it, soon enough: the same answer again
+	replay              // spent: somebody else holds it too
+)
+
+// redeem trades a code or a refresh token for the next tokens of its grant.
+//
+// The save is the gate. Of any number of requests that carry the same secret, one
+// saves and answers; the others find the secret spent when they look again. Whether
+// that is a replay is for judge to say, which first checks that the presenter is the
+// rightful one: a stranger can neither spend a secret nor revoke a grant with it.
+// Tokens are made before the save, so that a failing signer spends nothing, and leave
+// the server only after it.
+func (s *Server) redeem(ctx context.Context, c *Client, sec secret, replayed EventType, judge func(*Grant) (move, error), f form) (*tokenResponse, error) {
+	for {
+		g, err := s.cfg.Storage.Grant(ctx, sec.grantID())
+		if errors.Is(err, ErrNotFound) {
+			return nil, ErrInvalidGrant
+		} else if err != nil {
+			return nil, unavailable(err)
+		}
+		if g.ClientID != c.ID {
+			return nil, &Error{Code: ErrInvalidGrant, Err: errors.New("the grant is another client's")}
+		}
+		m, err := judge(g)
+		if err != nil {
+			return nil, err
+		}
+		if g.Stage == StageRevoked || !s.now().Before(g.ExpiresAt) {
+			return nil, &Error{Code: ErrInvalidGrant, Err: errors.New("the grant is revoked or expired")}
+		}
+		var resp *tokenResponse
+		switch m {
+		case replay:
+			err = s.revokeReplayed(ctx, g, replayed)
+		case repeat:
+			return s.repeated(ctx, c, g, sec, f)
+		case advance:
+			resp, err = s.advance(ctx, c, g, sec, f)
+		}
+		if !errors.Is(err, ErrConflict) || ctx.Err() != nil {
+			return resp, err
+		}
+	}
+}
+
+// advance moves g on to its next refresh token, or to its first.
+func (s *Server) advance(ctx context.Context, c *Client, g *Grant, sec secret, f form) (*tokenResponse, error) {
+	now, event := s.now(), EventTokenRotated
+	var next secret
+	if g.Stage == StageCode {
+		event = EventCodeRedeemed
+		g.EndsAt = s.end(c)
+		next = sec.redraw()
+		g.startChain(next)
+	} else {
+		next = sec.next()
+		g.rotate(sec, next)
+	}
+	g.Version++
+	g.Stage = StageActive
+	g.RotatedAt = now
+	g.ExpiresAt = earlier(now.Add(s.cfg.RefreshTokenLifetime), g.EndsAt)
+	resp, err := s.newTokens(ctx, c, g, next, f)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.cfg.Storage.SaveGrant(ctx, g); err != nil {
+		return nil, storageError(err)
+	}
+	s.emit(ctx, event, g, "")
+	return resp, nil
+}
+
+// newTokens makes the response that carries next and a new access token. The scope and
+// resource parameters of f narrow the access token, not the grant (RFC 6749,
+// section 6; RFC 8707, section 2.2).
+func (s *Server) newTokens(ctx context.Context, c *Client, g *Grant, next secret, f form) (*tokenResponse, error) {
+	now := s.now()
+	t := g.clone()
+	var err error
+	if t.Resources, err = s.narrowResources(g, c, f.all("resource")); err != nil {
+		return nil, err
+	}
+	if t.Scopes, err = narrowScopes(g, f); err != nil {
+		return nil, err
+	}
+	// What the client has lost since, it does not get.
+	t.Scopes = slices.DeleteFunc(s.meaningful(t.Scopes, t.Resources), func(name string) bool { return !slices.Contains(c.Scopes, name) })
+	expires := earlier(now.Add(s.cfg.AccessTokenLifetime), g.EndsAt)
+	access, err := s.accessToken(ctx, t, now, expires)
+	if errors.Is(err, ErrAccessDenied) {
+		return nil, &Error{Code: ErrInvalidGrant, Err: err}
+	} else if err != nil {
+		return nil, err
+	}
+	resp := &tokenResponse{
+		AccessToken: access,
+		TokenType:   "Bearer",
+		ExpiresIn:   expires.Unix() - now.Unix(),
+		Scope:       strings.Join(t.Scopes, " "),
+	}
+	if c.mayUse("refresh_token") {
+		resp.RefreshToken = next.String()
+	}
+	return resp, nil
+}
+
+// revokeReplayed revokes g because one of its secrets came twice.
+func (s *Server) revokeReplayed(ctx context.Context, g *Grant, event EventType) error {
+	s.revoke(g)
+	if err := s.cfg.Storage.SaveGrant(ctx, g); err != nil {
+		return storageError(err)
+	}
+	s.emit(ctx, event, g, "")
+	s.emit(ctx, EventGrantRevoked, g, string(event))
+	return &Error{Code: ErrInvalidGrant, Err: errors.New(string(event) + "; the grant is revoked")}
+}
+
+// revoke makes g a tombstone, which stays until every access token made from it has
+// expired.
+func (s *Server) revoke(g *Grant) {
+	g.Version++
+	g.Stage = StageRevoked
+	g.Turn, g.Previous, g.Sealed = nil, nil, nil
+	g.ExpiresAt = s.now().Add(s.cfg.AccessTokenLifetime + time.Minute)
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}

@@ -6,50 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
-
-// An AuthorizeRequest is a request to the authorization endpoint whose client and
-// redirect URI are known to be good.
-type AuthorizeRequest struct {
-	Client      *Client
-	RedirectURI string   // as the client sent it, or its only registered one
-	Scopes      []string // asked for; nil if the request is at fault
-	Resources   []string // where the tokens will be good
-	Prompt      []string // OpenID Connect Core, section 3.1.2.1
-	LoginHint   string   // whom the client expects; hostile until escaped
-	UILocales   []string // languages in order of preference
-	ACRValues   []string // authentication contexts in order of preference
-
-	// ReturnTo is the path and query that resume this request after login. It
-	// holds no secret and works any number of times.
-	ReturnTo string
-
-	form      form
-	maxAge    time.Duration // negative: no demand
-	challenge string
-	began     time.Time // when a login was first asked for; zero on the first visit
-}
-
-// authorizeParams are the parameters the endpoint knows; none but resource may be
-// repeated.
-var authorizeParams = []string{
-	"response_type", "client_id", "redirect_uri", "scope", "state", "code_challenge",
-	"code_challenge_method", "response_mode", "nonce", "prompt", "max_age", "login_hint",
-	"acr_values", "ui_locales", "display", "claims_locales", "id_token_hint", "claims",
-	"request", "request_uri", "registration", paramBegan, paramBounced,
-}
-
-// Parameters this server adds to its own URL when it sends the user to log in. They
-// need no protection: whoever changes them could as well drop prompt from the request.
-const (
-	paramBegan   = "authwright_began"   // when a new login was asked for, in Unix seconds
-	paramBounced = "authwright_bounced" // a SameSite=Strict session has had its chance
-)
-
-// maxLogin is how long a user may take to log in again.
-const maxLogin = time.Hour
 
 // ServeAuthorize serves the authorization endpoint (RFC 6749, section 3.1).
 func (s *Server) ServeAuthorize(w http.ResponseWriter, r *http.Request) {
@@ -74,7 +32,7 @@ func (s *Server) ServeAuthorize(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := s.authorize(w, r, req); err != nil {
-		s.redirectError(w, r, req.RedirectURI, f, err)
+		s.refuseClient(w, r, req, err)
 	}
 }
 
@@ -92,96 +50,6 @@ func (s *Server) authorizeByGet(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	redirect(w, s.base+pathAuthorize+"?"+append(query, body...).encode())
-}
-
-// authorizeRequest reads a request as far as a client and a redirect URI that may
-// be told about errors (RFC 6749, section 4.1.2.1).
-func (s *Server) authorizeRequest(ctx context.Context, f form) (*AuthorizeRequest, error) {
-	if name := f.repeated([]string{"client_id", "redirect_uri"}); name != "" {
-		return nil, &Error{Code: ErrInvalidRequest, Description: name + " is there more than once"}
-	}
-	c, err := s.client(ctx, f.get("client_id"))
-	if errors.Is(err, ErrNotFound) {
-		return nil, &Error{Code: ErrInvalidRequest, Description: "unknown client", Err: err}
-	} else if err != nil {
-		return nil, unavailable(err)
-	}
-	if c.Disabled {
-		return nil, &Error{Code: ErrUnauthorizedClient, Description: "this application has been disabled"}
-	}
-	uri := f.get("redirect_uri")
-	if uri == "" && len(c.RedirectURIs) == 1 {
-		uri = c.RedirectURIs[0]
-	}
-	if !c.redirectsTo(uri) {
-		return nil, &Error{Code: ErrInvalidRequest, Description: "redirect URI is not registered"}
-	}
-	return &AuthorizeRequest{
-		Client:      c,
-		RedirectURI: uri,
-		Prompt:      strings.Fields(f.get("prompt")),
-		LoginHint:   f.get("login_hint"),
-		UILocales:   strings.Fields(f.get("ui_locales")),
-		ACRValues:   strings.Fields(f.get("acr_values")),
-		form:        f,
-		maxAge:      -1,
-	}, nil
-}
-
-// redirectsTo reports whether uri is a redirect URI of c. One that should never have
-// been registered is not.
-func (c *Client) redirectsTo(uri string) bool {
-	return slices.ContainsFunc(c.RedirectURIs, func(registered string) bool {
-		return matchRedirect(registered, uri, c.public()) && validateRedirectURI(registered) == nil
-	})
-}
-
-// check validates the rest of a request. An error it returns belongs to the client.
-func (s *Server) check(req *AuthorizeRequest) error {
-	f := req.form
-	if name := f.repeated(authorizeParams); name != "" {
-		return &Error{Code: ErrInvalidRequest, Description: name + " is there more than once"}
-	}
-	switch types := strings.Fields(f.get("response_type")); {
-	case len(types) == 0:
-		return &Error{Code: ErrInvalidRequest, Description: "response_type is missing"}
-	case len(types) != 1 || types[0] != "code":
-		return ErrUnsupportedResponseType
-	case !req.Client.mayUse("authorization_code"):
-		return ErrUnauthorizedClient
-	}
-	for _, name := range []string{"request", "request_uri", "registration"} {
-		if f.has(name) {
-			return &Error{Code: ErrorCode(name + "_not_supported")}
-		}
-	}
-	if mode := f.get("response_mode"); mode != "" && mode != "query" {
-		return &Error{Code: ErrInvalidRequest, Description: "response_mode is not supported"}
-	}
-	var err error
-	if req.challenge, err = parseChallenge(f.get("code_challenge"), f.get("code_challenge_method")); err != nil {
-		return err
-	}
-	if len(req.Prompt) > 1 && slices.Contains(req.Prompt, "none") {
-		return &Error{Code: ErrInvalidRequest, Description: "prompt=none goes with no other value"}
-	}
-	if text := f.get("max_age"); text != "" {
-		seconds, err := strconv.ParseUint(text, 10, 31)
-		if err != nil {
-			return &Error{Code: ErrInvalidRequest, Description: "max_age is not a number of seconds"}
-		}
-		req.maxAge = time.Duration(seconds) * time.Second
-	}
-	if seconds, err := strconv.ParseInt(f.get(paramBegan), 10, 64); err == nil {
-		if began := time.Unix(seconds, 0); !began.After(s.now()) && began.After(s.now().Add(-maxLogin)) {
-			req.began = began
-		}
-	}
-	if req.Scopes, err = s.requestedScopes(req.Client, f.get("scope")); err != nil {
-		return err
-	}
-	req.Resources, err = s.requestedResources(req.Client, f.all("resource"), req.Scopes)
-	return err
 }
 
 // authorize checks req, finds the user and asks for consent. An error it returns
@@ -210,6 +78,10 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, req *Authoriz
 		req.ReturnTo = s.returnTo(req)
 		s.cfg.Authenticator.Login(w, r, req)
 		return nil
+	}
+	if user.Subject == req.Client.ID {
+		// A token whose sub is its client_id says that the client acts for itself.
+		return errors.New("authwright: a user has the client's ID for a Subject")
 	}
 	asked, err := s.mustAsk(r.Context(), req, user)
 	if err != nil {
@@ -244,6 +116,8 @@ func (s *Server) wantsLogin(req *AuthorizeRequest, user *User) bool {
 	authTime := user.AuthTime.Truncate(time.Second)
 	began := !req.began.IsZero()
 	switch {
+	case req.subject != "" && user.Subject != req.subject:
+		return true // the client expects somebody else
 	case began && !authTime.Before(req.began):
 		return false
 	case slices.Contains(req.Prompt, "login"), !began && slices.Contains(req.Prompt, "select_account"):
@@ -270,7 +144,7 @@ func (s *Server) issueCode(w http.ResponseWriter, r *http.Request, req *Authoriz
 	if err := s.storeCode(r.Context(), g, sec); err != nil {
 		return unavailable(err)
 	}
-	s.respond(w, g.RedirectURI, req.form.get("state"), param{"code", sec.String()})
+	s.respond(w, r, req.reply(), param{"code", sec.String()})
 	return nil
 }
 
@@ -280,7 +154,7 @@ func (s *Server) storeCode(ctx context.Context, g *Grant, sec secret) error {
 	g.Stage = StageCode
 	g.Secret = sec.hash()
 	g.ExpiresAt = s.now().Add(s.cfg.CodeLifetime)
-	g.State, g.Browser = "", nil
+	g.State, g.ResponseMode, g.Browser = "", "", nil
 	if err := s.cfg.Storage.SaveGrant(ctx, g); err != nil {
 		return err
 	}
@@ -299,8 +173,11 @@ func (s *Server) newGrant(req *AuthorizeRequest, user *User) *Grant {
 		AuthTime:      wholeSecond(user.AuthTime),
 		ACR:           user.ACR,
 		AMR:           user.AMR,
+		Session:       user.Session,
+		Claims:        req.claims,
 		RedirectURI:   req.RedirectURI,
-		State:         req.form.get("state"),
+		State:         req.reply().state,
+		ResponseMode:  req.mode,
 		Nonce:         req.form.get("nonce"),
 		CodeChallenge: req.challenge,
 	}
@@ -311,34 +188,4 @@ func wholeSecond(t time.Time) time.Time {
 		return time.Time{}
 	}
 	return t.UTC().Truncate(time.Second)
-}
-
-// respond sends the browser back to the client with an authorization response
-// (RFC 6749, section 4.1.2), which names this server (RFC 9207).
-func (s *Server) respond(w http.ResponseWriter, uri, state string, f ...param) {
-	redirect(w, withResponse(uri, append(form(f), param{"state", state}, param{"iss", s.cfg.Issuer}).present()))
-}
-
-// redirectError tells a client whose redirect URI is known to be good what was wrong
-// with the request f.
-func (s *Server) redirectError(w http.ResponseWriter, r *http.Request, uri string, f form, err error) {
-	state := f.get("state")
-	if len(f.all("state")) > 1 {
-		state = ""
-	}
-	e := s.authorizationError(err)
-	s.log(r, e)
-	s.respond(w, uri, state, param{"error", string(e.Code)}, param{"error_description", printable(e.Description)})
-}
-
-// authorizationError turns err into one of the authorization endpoint.
-func (s *Server) authorizationError(err error) *Error {
-	e := asError(err)
-	switch e.Code {
-	case ErrServerError:
-		return &Error{Code: ErrServerError, Err: e}
-	case ErrInvalidClient, ErrInvalidGrant, ErrUnsupportedGrantType:
-		return &Error{Code: ErrServerError, Err: e}
-	}
-	return e
 }

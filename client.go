@@ -1,10 +1,14 @@
 package authwright
 
 import (
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 // A Client is an application that may ask for tokens (RFC 6749, section 2).
@@ -17,10 +21,19 @@ type Client struct {
 	// PKCE alone. See [NewSecret].
 	Secrets []ClientSecret `json:"secrets,omitempty"`
 
-	// AuthMethod is how the client authenticates. Empty means [AuthNone] for a
-	// client without secrets, and [AuthSecretBasic] or [AuthSecretPost], as it
-	// likes, for a client with secrets.
+	// JWKS is the JSON Web Key Set with which the client signs, and JWKSURI where
+	// it is fetched from instead. Setting either is for [AuthPrivateKeyJWT].
+	JWKS    json.RawMessage `json:"jwks,omitempty"`
+	JWKSURI string          `json:"jwks_uri,omitempty"`
+
+	// AuthMethod is how the client authenticates. Empty means [AuthSecretBasic] or
+	// [AuthSecretPost], as it likes, for a client with secrets,
+	// [AuthPrivateKeyJWT] for one with keys, and [AuthNone] for others.
 	AuthMethod AuthMethod `json:"token_endpoint_auth_method,omitempty"`
+
+	// AuthSigningAlg is the only algorithm its assertions may have. Empty means
+	// any of ES256, PS256, EdDSA and RS256.
+	AuthSigningAlg string `json:"token_endpoint_auth_signing_alg,omitempty"`
 
 	// Native marks an application that is installed on its users' devices. What
 	// it ships with is no secret, so it is treated as public even if it
@@ -46,13 +59,48 @@ type Client struct {
 	// [Config.Resources].
 	Resources []string `json:"resources,omitempty"`
 
+	// Serves makes the client a resource server: it may introspect access tokens
+	// for these resources.
+	Serves []string `json:"serves,omitempty"`
+
 	// Consent says when the user is asked.
 	Consent ConsentPolicy `json:"consent,omitempty"`
 
 	// Disabled refuses the client everything and keeps its registration.
 	Disabled bool `json:"disabled,omitempty"`
 
+	// Unverified marks a client that introduced itself. Errors do not send the
+	// browser to it without asking.
+	Unverified bool `json:"unverified,omitempty"`
+
+	// RegistrationToken is the hash with which it manages its registration.
+	RegistrationToken string `json:"registration_token,omitempty"`
+
+	// InsecureWithoutPKCE lets a confidential client leave out PKCE, as OpenID
+	// Connect does. A code that is stolen on its way can then be redeemed by
+	// whoever gets it into the client's own callback; the client must check the
+	// nonce of its ID tokens.
+	InsecureWithoutPKCE bool `json:"insecure_without_pkce,omitempty"`
+
+	// IDTokenAlg is the JWS algorithm of its ID tokens. Empty means RS256.
+	IDTokenAlg string `json:"id_token_signed_response_alg,omitempty"`
+
+	// PostLogoutRedirectURIs are where a user may be sent after logging out, and
+	// BackchannelLogoutURI is told that one has.
+	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty"`
+	BackchannelLogoutURI   string   `json:"backchannel_logout_uri,omitempty"`
+
+	// Origins, besides those of its https redirect URIs, from which scripts in a
+	// browser may call the server on the client's behalf (CORS).
+	Origins []string `json:"origins,omitempty"`
+
+	// Pages about the client, linked to on the consent page.
+	URI       string `json:"client_uri,omitempty"`
+	PolicyURI string `json:"policy_uri,omitempty"`
+	TermsURI  string `json:"tos_uri,omitempty"`
+
 	CreatedAt time.Time `json:"created_at,omitzero"`
+	ExpiresAt time.Time `json:"expires_at,omitzero"` // unknown afterwards; zero means never
 }
 
 // An AuthMethod is a way of authenticating a client, from the IANA registry of
@@ -64,6 +112,8 @@ const (
 	AuthNone        AuthMethod = "none"                // client_id only
 	AuthSecretBasic AuthMethod = "client_secret_basic" // Authorization header
 	AuthSecretPost  AuthMethod = "client_secret_post"  // form parameters
+
+	AuthPrivateKeyJWT AuthMethod = "private_key_jwt" // a signed JWT, RFC 7523
 )
 
 // A ConsentPolicy says when the user is asked to consent to a client.
@@ -123,6 +173,10 @@ func (c *Client) validate() error {
 		if len(c.Secrets) == 0 {
 			return fmt.Errorf("AuthMethod %s needs Secrets", c.AuthMethod)
 		}
+	case AuthPrivateKeyJWT:
+		if !c.hasKeys() {
+			return errors.New("AuthMethod private_key_jwt needs JWKS or JWKSURI")
+		}
 	case "":
 	default:
 		return fmt.Errorf("AuthMethod %.64q is not supported", c.AuthMethod)
@@ -141,15 +195,23 @@ func (c *Client) validate() error {
 const maxClientID = 2048
 
 // public reports whether the client cannot keep a secret.
-func (c *Client) public() bool { return len(c.Secrets) == 0 || c.Native }
+func (c *Client) public() bool { return c.Native || c.accepts(AuthNone) }
 
 // accepts reports whether the client may authenticate by method.
 func (c *Client) accepts(method AuthMethod) bool {
 	if c.AuthMethod != "" {
 		return method == c.AuthMethod
 	}
-	return (method == AuthNone) == (len(c.Secrets) == 0)
+	switch {
+	case len(c.Secrets) > 0:
+		return method == AuthSecretBasic || method == AuthSecretPost
+	case c.hasKeys():
+		return method == AuthPrivateKeyJWT
+	}
+	return method == AuthNone
 }
+
+func (c *Client) hasKeys() bool { return len(c.JWKS) > 0 || c.JWKSURI != "" }
 
 func (c *Client) mayUse(grantType string) bool {
 	if c.GrantTypes == nil {
@@ -162,13 +224,22 @@ func (c *Client) mayUse(grantType string) bool {
 // https address, or the code that is sent there is worthless without a secret.
 func (c *Client) assured(uri string) bool { return isHTTPS(uri) || !c.public() }
 
+// idTokenAlg is the algorithm of c's ID tokens (OpenID Connect Registration, section 2).
+func (c *Client) idTokenAlg() jose.SignatureAlgorithm {
+	return jose.SignatureAlgorithm(cmp.Or(c.IDTokenAlg, string(jose.RS256)))
+}
+
 func (c *Client) clone() *Client {
 	d := *c
 	d.Secrets = slices.Clone(c.Secrets)
+	d.JWKS = slices.Clone(c.JWKS)
 	d.RedirectURIs = slices.Clone(c.RedirectURIs)
 	d.GrantTypes = slices.Clone(c.GrantTypes)
 	d.Scopes = slices.Clone(c.Scopes)
 	d.DefaultScopes = slices.Clone(c.DefaultScopes)
 	d.Resources = slices.Clone(c.Resources)
+	d.Serves = slices.Clone(c.Serves)
+	d.PostLogoutRedirectURIs = slices.Clone(c.PostLogoutRedirectURIs)
+	d.Origins = slices.Clone(c.Origins)
 	return &d
 }

@@ -17,8 +17,8 @@ import (
 
 // credentials are what a request says about the client that sent it.
 type credentials struct {
-	id, secret string
-	method     AuthMethod
+	id, secret, assertion string
+	method                AuthMethod
 }
 
 var errClientAuth = &Error{Code: ErrInvalidClient, Description: "client authentication failed"}
@@ -33,7 +33,7 @@ func readCredentials(r *http.Request, f form) (credentials, error) {
 	if len(header) == 1 {
 		// "The client MUST NOT use more than one authentication method in each
 		// request."
-		if f.has("client_secret") {
+		if f.has("client_secret") || f.has("client_assertion") {
 			return credentials{}, &Error{Code: ErrInvalidRequest, Description: "more than one client authentication method"}
 		}
 		cred, ok := parseBasic(header[0])
@@ -44,6 +44,9 @@ func readCredentials(r *http.Request, f form) (credentials, error) {
 			return cred, &Error{Code: ErrInvalidRequest, Description: "client_id names another client than the Authorization header"}
 		}
 		return cred, nil
+	}
+	if f.has("client_assertion") || f.has("client_assertion_type") {
+		return readAssertion(f)
 	}
 	cred := credentials{id: f.get("client_id"), secret: f.get("client_secret"), method: AuthNone}
 	if cred.id == "" {
@@ -69,12 +72,30 @@ func parseBasic(header string) (credentials, bool) {
 	id, secret, found := strings.Cut(string(joined), ":")
 	id, ok1 := unescape(id)
 	secret, ok2 := unescape(secret)
-	return credentials{id, secret, AuthSecretBasic}, found && ok1 && ok2 && id != ""
+	return credentials{id: id, secret: secret, method: AuthSecretBasic}, found && ok1 && ok2 && id != ""
+}
+
+// readAssertion reads private_key_jwt, where client_id is optional and redundant
+// (RFC 7521, section 4.2).
+func readAssertion(f form) (credentials, error) {
+	cred := credentials{id: f.get("client_id"), assertion: f.get("client_assertion"), method: AuthPrivateKeyJWT}
+	if f.has("client_secret") {
+		return cred, &Error{Code: ErrInvalidRequest, Description: "more than one client authentication method"}
+	}
+	subject := assertedClient(cred.assertion)
+	if f.get("client_assertion_type") != assertionType || subject == "" {
+		return cred, errClientAuth
+	}
+	if cred.id != "" && cred.id != subject {
+		return cred, &Error{Code: ErrInvalidRequest, Description: "client_id names another client than the assertion"}
+	}
+	cred.id = subject
+	return cred, nil
 }
 
 // authenticateClient identifies the client that sent r and checks its secret. What
 // it answers to a stranger does not tell whether the client exists.
-func (s *Server) authenticateClient(r *http.Request, f form) (*Client, error) {
+func (s *Server) authenticateClient(w http.ResponseWriter, r *http.Request, f form) (*Client, error) {
 	cred, err := readCredentials(r, f)
 	if err != nil {
 		if errors.Is(err, ErrInvalidClient) {
@@ -91,8 +112,14 @@ func (s *Server) authenticateClient(r *http.Request, f form) (*Client, error) {
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, unavailable(err)
 	}
+	if c != nil {
+		c.allowOrigin(w, r)
+	}
 	ok, err := s.verify(r.Context(), c, cred)
-	if err != nil {
+	if errors.Is(err, ErrInvalidClient) {
+		s.clientAuthFailed(r.Context(), cred)
+		return nil, err
+	} else if err != nil {
 		return nil, unavailable(err)
 	}
 	if !ok {
@@ -107,7 +134,14 @@ func (s *Server) client(ctx context.Context, id string) (*Client, error) {
 	if len(id) > maxClientID || !isPrintableASCII(id) {
 		return nil, ErrNotFound
 	}
-	return s.cfg.Storage.Client(ctx, id)
+	c, err := s.cfg.Storage.Client(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return s.documentClient(ctx, id)
+	}
+	if err == nil && !c.ExpiresAt.IsZero() && !s.now().Before(c.ExpiresAt) {
+		return nil, ErrNotFound
+	}
+	return c, err
 }
 
 func (s *Server) clientAuthFailed(ctx context.Context, cred credentials) {
@@ -118,6 +152,10 @@ func (s *Server) clientAuthFailed(ctx context.Context, cred credentials) {
 func (s *Server) verify(ctx context.Context, c *Client, cred credentials) (bool, error) {
 	if c != nil && c.accepts(cred.method) && cred.method == AuthNone {
 		return true, nil
+	}
+	if c != nil && c.accepts(cred.method) && cred.method == AuthPrivateKeyJWT {
+		err := s.verifyAssertion(ctx, c, cred.assertion)
+		return err == nil, err
 	}
 	presented, now := hash([]byte(cred.secret)), s.now()
 	var candidates []ClientSecret

@@ -11,9 +11,9 @@ func (s *Server) redeemCode(r *http.Request, c *Client, f form) (*tokenResponse,
 	switch {
 	case code == "":
 		return nil, &Error{Code: ErrInvalidRequest, Description: "code is missing"}
-	case verifier == "":
+	case verifier == "" && !c.InsecureWithoutPKCE:
 		return nil, &Error{Code: ErrInvalidGrant, Description: "code_verifier is missing"}
-	case !isVerifier(verifier):
+	case verifier != "" && !isVerifier(verifier):
 		return nil, &Error{Code: ErrInvalidRequest, Description: "code_verifier must be 43 to 128 unreserved characters"}
 	}
 	sec, ok := parseSecret(code)
@@ -31,11 +31,15 @@ func judgeCode(g *Grant, c *Client, sec secret, f form) (move, error) {
 	if g.Stage == StageConsent || !same(g.Secret, sec.hash()) {
 		return 0, ErrInvalidGrant
 	}
-	if !verifyPKCE(g.CodeChallenge, f.get("code_verifier")) {
+	pkce, verifier, uri := g.CodeChallenge != "", f.get("code_verifier"), f.get("redirect_uri")
+	switch {
+	case !pkce && verifier != "": // RFC 9700, section 2.1.1: a downgrade
+		return 0, &Error{Code: ErrInvalidRequest, Description: "code_verifier without code_challenge"}
+	case !pkce && !c.InsecureWithoutPKCE, pkce && !verifyPKCE(g.CodeChallenge, verifier):
 		return 0, &Error{Code: ErrInvalidGrant, Err: errors.New("the code_verifier does not match")}
 	}
 	// RFC 6749 requires it, OAuth 2.1 dropped it for PKCE; what is sent must match.
-	if uri := f.get("redirect_uri"); uri != "" && uri != g.RedirectURI {
+	if (uri != "" || !pkce) && uri != g.RedirectURI {
 		return 0, &Error{Code: ErrInvalidGrant, Err: errors.New("the redirect_uri does not match")}
 	}
 	if !c.redirectsTo(g.RedirectURI) {

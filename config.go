@@ -2,6 +2,7 @@ package authwright
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -56,6 +57,15 @@ type Config struct {
 	// [Server.RevokeClient]. Set it to the store; nil switches both off.
 	Index Index
 
+	// OpenID, if set, makes the server an OpenID Provider.
+	OpenID *OpenID
+
+	// ClientDocuments, if set, accepts clients that introduce themselves by a URL,
+	// and Registration those that register. Nil means that clients are known
+	// beforehand.
+	ClientDocuments *ClientDocuments
+	Registration    *Registration
+
 	// OnEvent, if set, is called for what happens, once it has been stored. It
 	// runs within the request, so it should be quick, and from many goroutines.
 	OnEvent func(ctx context.Context, e Event)
@@ -65,6 +75,13 @@ type Config struct {
 	// server whose client secrets were chosen by people should have one
 	// (RFC 6749, section 2.3.1); those of [NewSecret] cannot be guessed.
 	Limit func(r *http.Request, clientID string) time.Duration
+
+	// Documents that clients refer to are fetched from public https addresses.
+	// FetchRoots are the certificate authorities trusted for that, nil for the
+	// system's. InsecureFetchLoopback also allows addresses of this machine, to
+	// which a stranger could then make the server connect: for development only.
+	FetchRoots            *x509.CertPool
+	InsecureFetchLoopback bool
 
 	// CodeLifetime is how long a code can be redeemed: one minute if zero, ten
 	// minutes at most.
@@ -143,7 +160,7 @@ func (cfg Config) withDefaults() (Config, error) {
 		}
 		cfg.Resources[i].Scopes = slices.Clone(r.Scopes)
 	}
-	return cfg, nil
+	return cfg, cfg.withOpenID()
 }
 
 func (cfg *Config) defaultLifetimes() error {

@@ -33,6 +33,7 @@ type Consent struct {
 	Client      *Client
 	User        *User
 	Scopes      []Scope  // asked for, with descriptions
+	Claims      []string // about the user that the client asked for by name, beyond its scopes
 	Resources   []string // where the tokens will be good
 	RedirectURI string   // where the browser goes next
 	EndsAt      time.Time
@@ -59,6 +60,16 @@ func (c *Consent) RedirectHost() string {
 	return cmp.Or(u.Hostname(), u.Scheme)
 }
 
+// ClientHost returns the host that a client which introduced itself by a URL claims to be,
+// or "" for other clients.
+func (c *Consent) ClientHost() string {
+	u, err := url.Parse(c.Client.ID)
+	if err != nil || u.Scheme != "https" {
+		return ""
+	}
+	return u.Hostname()
+}
+
 // Local reports whether the browser goes to an application on the user's device,
 // about which no certificate vouches for anything.
 func (c *Consent) Local() bool { return !isHTTPS(c.RedirectURI) }
@@ -77,6 +88,9 @@ func (s *Server) mustAsk(ctx context.Context, req *AuthorizeRequest, user *User)
 	if c.Consent == ConsentSkip {
 		return false, nil
 	}
+	if len(s.extraClaims(req)) > 0 {
+		return true, nil // which no scope stands for, so nothing remembers it
+	}
 	g, err := s.cfg.Storage.Grant(ctx, rememberedID(user.Subject, c.ID))
 	if errors.Is(err, ErrNotFound) {
 		return true, nil
@@ -85,6 +99,12 @@ func (s *Server) mustAsk(ctx context.Context, req *AuthorizeRequest, user *User)
 	}
 	live := g.Stage == StageRemembered && s.now().Before(g.ExpiresAt) && g.Subject == user.Subject && g.ClientID == c.ID
 	return !live || !subset(req.Scopes, g.Scopes) || !subset(req.Resources, g.Resources), nil
+}
+
+// extraClaims are the claims that req asks for and that its scopes do not cover.
+func (s *Server) extraClaims(req *AuthorizeRequest) []string {
+	covered := s.covered(req.Scopes)
+	return slices.DeleteFunc(readClaims(req.claims).names(), func(name string) bool { return slices.Contains(covered, name) })
 }
 
 // rememberedID is the ID of the record that a user has consented to a client.
@@ -145,6 +165,7 @@ func (s *Server) askConsent(w http.ResponseWriter, r *http.Request, req *Authori
 		Client:      req.Client,
 		User:        user,
 		Scopes:      s.describe(req.Scopes),
+		Claims:      s.extraClaims(req),
 		Resources:   req.Resources,
 		RedirectURI: req.RedirectURI,
 		EndsAt:      s.end(req.Client),
@@ -173,12 +194,12 @@ func (s *Server) describe(names []string) []Scope {
 	var described []Scope
 	for _, sc := range s.cfg.Scopes {
 		if slices.Contains(names, sc.Name) {
-			described = append(described, Scope{sc.Name, cmp.Or(sc.Description, sc.Name)})
+			described = append(described, Scope{Name: sc.Name, Description: cmp.Or(sc.Description, sc.Name)})
 		}
 	}
 	for _, name := range names {
 		if !slices.ContainsFunc(described, func(sc Scope) bool { return sc.Name == name }) {
-			described = append(described, Scope{name, name})
+			described = append(described, Scope{Name: name, Description: name})
 		}
 	}
 	return described

@@ -37,20 +37,10 @@ func (s *Server) ServeConsent(w http.ResponseWriter, r *http.Request) {
 		s.refuseAnswer(w, r, g, err)
 		return
 	}
-	user, err := s.currentUser(r)
-	if err != nil {
-		s.refuse(w, r, err)
-		return
-	}
-	if user == nil || user.Subject != g.Subject {
-		// Somebody else is signed in by now: the request starts again, as theirs.
-		redirect(w, s.restart(r))
-		return
-	}
 	if err := s.answer(w, r, f, g, sec); errors.Is(err, ErrConflict) {
-		s.refuse(w, r, errExpired)
+		s.refuseAnswer(w, r, nil, errExpired)
 	} else if err != nil {
-		s.redirectError(w, r, g.RedirectURI, form{{"state", g.State}}, err)
+		s.respondError(w, r, g.reply(), err)
 	}
 }
 
@@ -83,7 +73,8 @@ func (s *Server) question(r *http.Request, f form) (*Grant, secret, error) {
 	return g, sec, nil
 }
 
-// answer carries out the user's decision. An error it returns belongs to the client.
+// answer carries out the decision, if it is of the user who was asked. An error it
+// returns belongs to the client.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, f form, g *Grant, sec secret) error {
 	ctx := r.Context()
 	c, err := s.client(ctx, g.ClientID)
@@ -93,6 +84,19 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, f form, g *Grant
 		return nil
 	} else if err != nil {
 		return unavailable(err)
+	}
+	user, err := s.currentUser(r)
+	if err != nil {
+		return err
+	}
+	if user == nil || user.Subject != g.Subject {
+		// Somebody else is signed in by now: the request starts again, as theirs.
+		if again := s.restart(r); again != "" {
+			redirect(w, again)
+		} else {
+			s.refuse(w, r, errExpired)
+		}
+		return nil
 	}
 	asked := g.Scopes
 	g.Scopes = slices.DeleteFunc(slices.Clone(asked), func(name string) bool { return !slices.Contains(f.all("scope"), name) })
@@ -110,16 +114,19 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, f form, g *Grant
 		s.refuse(w, r, errDecision)
 		return nil
 	}
-	state, code := g.State, sec.redraw()
+	to, code := g.reply(), sec.redraw()
 	if err := s.storeCode(ctx, g, code); err != nil {
-		g.State = state
+		g.State, g.ResponseMode = to.state, to.mode
 		return storageError(err)
 	}
 	s.emit(ctx, EventConsentGiven, g, "")
 	if err := s.remember(ctx, g); err != nil {
 		s.log(r, &Error{Code: ErrServerError, Description: "the consent could not be remembered", Err: err})
 	}
-	s.respond(w, g.RedirectURI, state, param{"code", code.String()})
+	if err := s.keepClient(ctx, c); err != nil {
+		s.log(r, &Error{Code: ErrServerError, Description: "the client's registration could not be kept", Err: err})
+	}
+	s.respond(w, r, to, param{"code", code.String()})
 	return nil
 }
 
@@ -135,12 +142,10 @@ func storageError(err error) error {
 func (s *Server) refuseAnswer(w http.ResponseWriter, r *http.Request, g *Grant, err error) {
 	e := asError(err)
 	s.log(r, e)
-	p := page{Title: "This did not work", Message: e.Description, Code: e.Code, Restart: s.restart(r)}
+	p := page{Title: "This did not work", Message: e.Description, Code: string(e.Code), Restart: s.restart(r)}
 	if g != nil {
-		p.Back = withResponse(g.RedirectURI, form{
-			{"error", string(ErrAccessDenied)}, {"error_description", "the consent page expired"},
-			{"state", g.State}, {"iss", s.cfg.Issuer},
-		}.present())
+		p.Back = withResponse(g.RedirectURI, s.response(g.reply(),
+			param{"error", string(ErrAccessDenied)}, param{"error_description", "the consent page expired"}))
 		p.Client = g.ClientID
 	}
 	s.page(w, r, e.status(), "error", p)

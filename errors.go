@@ -14,7 +14,8 @@ import (
 // nor an [*Error] is logged and answered server_error.
 type ErrorCode string
 
-// Codes of RFC 6749, RFC 8707 and OpenID Connect Core, section 3.1.2.6.
+// Codes of RFC 6749, RFC 6750, RFC 7591, RFC 8707 and OpenID Connect Core, section
+// 3.1.2.6.
 const (
 	ErrInvalidRequest          ErrorCode = "invalid_request"
 	ErrInvalidClient           ErrorCode = "invalid_client"
@@ -24,6 +25,10 @@ const (
 	ErrUnauthorizedClient      ErrorCode = "unauthorized_client"
 	ErrUnsupportedGrantType    ErrorCode = "unsupported_grant_type"
 	ErrUnsupportedResponseType ErrorCode = "unsupported_response_type"
+	ErrInvalidToken            ErrorCode = "invalid_token"
+	ErrInsufficientScope       ErrorCode = "insufficient_scope"
+	ErrInvalidClientMetadata   ErrorCode = "invalid_client_metadata"
+	ErrInvalidRedirectURI      ErrorCode = "invalid_redirect_uri"
 	ErrAccessDenied            ErrorCode = "access_denied"
 	ErrLoginRequired           ErrorCode = "login_required"
 	ErrConsentRequired         ErrorCode = "consent_required"
@@ -36,8 +41,10 @@ func (c ErrorCode) Error() string { return "authwright: " + string(c) }
 
 func (c ErrorCode) status() int {
 	switch c {
-	case ErrInvalidClient:
+	case ErrInvalidClient, ErrInvalidToken:
 		return http.StatusUnauthorized
+	case ErrInsufficientScope:
+		return http.StatusForbidden
 	case ErrServerError:
 		return http.StatusInternalServerError
 	case ErrTemporarilyUnavailable:

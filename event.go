@@ -15,10 +15,12 @@ const (
 	EventCodeIssued       EventType = "code_issued"
 	EventCodeRedeemed     EventType = "code_redeemed"
 	EventCodeReplayed     EventType = "code_replayed"  // proven; the grant is revoked
+	EventTokenIssued      EventType = "token_issued"   // to a client that acts for itself
 	EventTokenRotated     EventType = "token_rotated"  // a refresh
 	EventTokenRetried     EventType = "token_retried"  // the same refresh again, within the grace
 	EventTokenReplayed    EventType = "token_replayed" // proven; the grant is revoked
 	EventGrantRevoked     EventType = "grant_revoked"
+	EventClientRegistered EventType = "client_registered"
 	EventClientAuthFailed EventType = "client_auth_failed"
 )
 

@@ -3,17 +3,25 @@ package authwright
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha512"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
-// typeAccessToken is the typ of RFC 9068, section 2.1, which keeps other JWTs of the
-// same issuer from passing for access tokens.
-const typeAccessToken = "at+jwt"
+// Every kind of JWT has its own typ, which keeps one from passing for another
+// (RFC 8725, section 3.11).
+const (
+	typeAccessToken = "at+jwt"     // RFC 9068, section 2.1
+	typeIDToken     = "JWT"        // which is what verifiers of ID tokens expect
+	typeLogoutToken = "logout+jwt" // OpenID Connect Back-Channel Logout, section 2.4
+)
 
 // reservedClaims are defined by the protocol, here or in a token this server might
 // be made to issue; a host that could set them could contradict it.
@@ -51,34 +59,29 @@ func (s *Server) accessToken(ctx context.Context, g *Grant, now, expires time.Ti
 		claims["scope"] = strings.Join(g.Scopes, " ")
 	}
 	// Section 2.2.1: what is said of the user's login is said of the original one.
-	if !g.AuthTime.IsZero() {
-		claims["auth_time"] = g.AuthTime.Unix()
-	}
-	if g.ACR != "" {
-		claims["acr"] = g.ACR
-	}
-	if len(g.AMR) > 0 {
-		claims["amr"] = g.AMR
-	}
+	g.describeLogin(claims)
 	payload, err := json.Marshal(claims)
 	if err != nil {
 		return "", fmt.Errorf("authwright: Config.Claims: %w", err)
 	}
-	return s.keys.at(now).access.sign(payload)
+	return s.keys.at(now).access.sign(typeAccessToken, payload)
 }
 
-// audience is one string for one resource (RFC 7519, section 4.1.3).
-func audience(resources []string) any {
-	if len(resources) == 1 {
-		return resources[0]
-	}
-	return resources
-}
-
-func (k *signingKey) sign(payload []byte) (string, error) {
-	jws, err := k.signer.Sign(payload)
+// sign returns payload as a JWT of type typ.
+func (k *signingKey) sign(typ string, payload []byte) (string, error) {
+	jws, err := k.signers[typ].Sign(payload)
 	if err != nil {
 		return "", fmt.Errorf("authwright: signing: %w", err)
 	}
 	return jws.CompactSerialize()
+}
+
+// leftHash is the left half of the hash of a token, by the hash that the key's
+// algorithm uses (OpenID Connect Core, section 3.1.3.6).
+func (k *signingKey) leftHash(token string) string {
+	if k.alg == jose.EdDSA {
+		sum := sha512.Sum512([]byte(token))
+		return base64.RawURLEncoding.EncodeToString(sum[:sha512.Size/2])
+	}
+	return base64.RawURLEncoding.EncodeToString(hash([]byte(token))[:16])
 }

@@ -49,10 +49,17 @@ type SigningKey struct {
 // still have the old key set in their caches, unless no other key can. It
 // returns an error and changes nothing if a key is unfit.
 func (s *Server) SetSigningKeys(keys ...SigningKey) error {
-	if err := s.keys.replace(keys, s.now(), s.cfg.AccessTokenLifetime); err != nil {
-		return fmt.Errorf("authwright: signing keys: %w", err)
+	if s.cfg.OpenID != nil && !slices.ContainsFunc(keys, signsRS256) {
+		return errors.New("authwright: Config.SigningKeys: OpenID needs an RSA key for RS256 (OpenID Connect Discovery, section 3)")
 	}
-	return nil
+	keep := s.cfg.AccessTokenLifetime
+	if s.cfg.OpenID != nil {
+		keep = max(keep, s.cfg.OpenID.IDTokenLifetime)
+	}
+	if err := s.keys.replace(keys, s.now(), keep); err != nil {
+		return fmt.Errorf("authwright: Config.SigningKeys%w", err)
+	}
+	return s.buildMetadata()
 }
 
 // JWKS returns the public halves of the signing keys as a JSON Web Key Set
@@ -62,6 +69,14 @@ func (s *Server) JWKS(context.Context) ([]byte, error) { return s.keys.at(s.now(
 // ServeJWKS serves the key set.
 func (s *Server) ServeJWKS(w http.ResponseWriter, r *http.Request) {
 	s.keys.at(s.now()).jwks.serve(w, r)
+}
+
+func signsRS256(key SigningKey) bool {
+	if key.Signer == nil {
+		return false
+	}
+	alg, err := algorithm(key.Signer.Public(), key.Algorithm)
+	return err == nil && alg == jose.RS256
 }
 
 const jwksMaxAge = 5 * time.Minute
@@ -76,23 +91,26 @@ type keyring struct {
 }
 
 type signingKey struct {
-	alg    jose.SignatureAlgorithm
-	signer jose.Signer // of access tokens
-	public jose.JSONWebKey
-	from   time.Time
+	alg     jose.SignatureAlgorithm
+	signers map[string]jose.Signer // by typ
+	public  jose.JSONWebKey
+	from    time.Time
 }
 
 // A keyView is what a keyring looks like until a point in time.
 type keyView struct {
 	signing map[jose.SignatureAlgorithm]*signingKey
 	access  *signingKey // signs access tokens
-	jwks    document
-	until   time.Time // zero: for ever
+	byID    map[string]*signingKey
+
+	algorithms []jose.SignatureAlgorithm // of all keys
+	jwks       document
+	until      time.Time // zero: for ever
 }
 
 func (k *keyring) replace(keys []SigningKey, now time.Time, keep time.Duration) error {
 	if len(keys) == 0 {
-		return errors.New("at least one is required")
+		return errors.New(" is required")
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -137,7 +155,10 @@ func (k *keyring) at(now time.Time) *keyView {
 
 // viewKeys works out which of keys sign and which are published.
 func viewKeys(keys []*signingKey, now time.Time, keep time.Duration) (*keyView, error) {
-	v := &keyView{signing: make(map[jose.SignatureAlgorithm]*signingKey)}
+	v := &keyView{
+		signing: make(map[jose.SignatureAlgorithm]*signingKey),
+		byID:    make(map[string]*signingKey),
+	}
 	change := func(t time.Time) {
 		if t.After(now) && (v.until.IsZero() || t.Before(v.until)) {
 			v.until = t
@@ -153,6 +174,10 @@ func viewKeys(keys []*signingKey, now time.Time, keep time.Duration) (*keyView, 
 			}
 		}
 		set.Keys = append(set.Keys, k.public)
+		v.byID[k.public.KeyID] = k
+		if !slices.Contains(v.algorithms, k.alg) {
+			v.algorithms = append(v.algorithms, k.alg)
+		}
 		if best := v.signing[k.alg]; best == nil || k.precedes(best, now) {
 			v.signing[k.alg] = k
 		}
@@ -208,12 +233,14 @@ func newSigningKey(key SigningKey) (*signingKey, error) {
 		return nil, err
 	}
 	pub.KeyID = base64.RawURLEncoding.EncodeToString(sum)
-	opts := new(jose.SignerOptions).WithType(typeAccessToken).WithHeader("kid", pub.KeyID)
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: cryptosigner.Opaque(key.Signer)}, opts)
-	if err != nil {
-		return nil, err
+	sk := &signingKey{alg: alg, public: pub, from: key.NotBefore.UTC(), signers: make(map[string]jose.Signer)}
+	for _, typ := range []string{typeAccessToken, typeIDToken, typeLogoutToken} {
+		opts := new(jose.SignerOptions).WithType(jose.ContentType(typ)).WithHeader("kid", pub.KeyID)
+		if sk.signers[typ], err = jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: cryptosigner.Opaque(key.Signer)}, opts); err != nil {
+			return nil, err
+		}
 	}
-	return &signingKey{alg: alg, signer: signer, public: pub, from: key.NotBefore.UTC()}, nil
+	return sk, nil
 }
 
 // algorithm returns the JWS algorithm that a key is used with, which is want or, if

@@ -35,6 +35,11 @@ type User struct {
 	// on a fresh login: prompt=login and max_age are answered login_required.
 	AuthTime time.Time
 
+	// Session names the host's session of this user in this browser, and is told
+	// to clients as sid. It must not be the secret in the session cookie. Empty
+	// means that logging out concerns all of the user's sessions.
+	Session string
+
 	// ACR and AMR say how the user signed in (OpenID Connect Core, section 2).
 	// Empty means that nothing is said.
 	ACR string

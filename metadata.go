@@ -8,35 +8,79 @@ import (
 	"net/http"
 )
 
-// metadata is the document of RFC 8414, section 2. What has no elements is left
-// out; what has a default that is not ours is spelled out.
+// metadata is the document of RFC 8414, section 2 and OpenID Connect Discovery, section 3.
+// What has no elements is left out; what has a default that is not ours is spelled out.
 type metadata struct {
-	Issuer                string   `json:"issuer"`
-	AuthorizationEndpoint string   `json:"authorization_endpoint"`
-	TokenEndpoint         string   `json:"token_endpoint"`
-	JWKSURI               string   `json:"jwks_uri"`
-	Scopes                []string `json:"scopes_supported,omitempty"`
-	ResponseTypes         []string `json:"response_types_supported"`
-	ResponseModes         []string `json:"response_modes_supported"`
-	GrantTypes            []string `json:"grant_types_supported"`
-	AuthMethods           []string `json:"token_endpoint_auth_methods_supported"`
-	ChallengeMethods      []string `json:"code_challenge_methods_supported"`
-	IssParameter          bool     `json:"authorization_response_iss_parameter_supported"`
-	ProtectedResources    []string `json:"protected_resources,omitempty"`
+	Issuer                   string   `json:"issuer"`
+	AuthorizationEndpoint    string   `json:"authorization_endpoint"`
+	TokenEndpoint            string   `json:"token_endpoint"`
+	JWKSURI                  string   `json:"jwks_uri"`
+	RevocationEndpoint       string   `json:"revocation_endpoint"`
+	IntrospectionEndpoint    string   `json:"introspection_endpoint"`
+	RegistrationEndpoint     string   `json:"registration_endpoint,omitempty"`
+	Scopes                   []string `json:"scopes_supported,omitempty"`
+	ResponseTypes            []string `json:"response_types_supported"`
+	ResponseModes            []string `json:"response_modes_supported"`
+	GrantTypes               []string `json:"grant_types_supported"`
+	ChallengeMethods         []string `json:"code_challenge_methods_supported"`
+	AuthMethods              []string `json:"token_endpoint_auth_methods_supported"`
+	AuthAlgs                 []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	RevocationAuthMethods    []string `json:"revocation_endpoint_auth_methods_supported"`
+	RevocationAuthAlgs       []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	IntrospectionAuthMethods []string `json:"introspection_endpoint_auth_methods_supported"`
+	IntrospectionAuthAlgs    []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+	IssParameter             bool     `json:"authorization_response_iss_parameter_supported"`
+	ClientDocuments          bool     `json:"client_id_metadata_document_supported,omitempty"`
+	ProtectedResources       []string `json:"protected_resources,omitempty"`
+
+	// Without request objects, which is not what absence means.
+	RequestParameter    bool `json:"request_parameter_supported"`
+	RequestURIParameter bool `json:"request_uri_parameter_supported"`
+
+	*openIDMetadata
+}
+
+type openIDMetadata struct {
+	UserInfoEndpoint  string   `json:"userinfo_endpoint"`
+	EndSession        string   `json:"end_session_endpoint,omitempty"`
+	SubjectTypes      []string `json:"subject_types_supported"`
+	IDTokenAlgs       []string `json:"id_token_signing_alg_values_supported"`
+	Claims            []string `json:"claims_supported"`
+	ClaimsParameter   bool     `json:"claims_parameter_supported"`
+	BackchannelLogout bool     `json:"backchannel_logout_supported,omitempty"`
+	BackchannelSID    bool     `json:"backchannel_logout_session_supported,omitempty"`
 }
 
 func (s *Server) buildMetadata() error {
+	var algs []string
+	for _, alg := range clientAlgorithms {
+		algs = append(algs, string(alg))
+	}
+	confidential := []string{string(AuthSecretBasic), string(AuthSecretPost), string(AuthPrivateKeyJWT)}
+	all := append([]string{string(AuthNone)}, confidential...)
 	m := metadata{
-		Issuer:                s.cfg.Issuer,
-		AuthorizationEndpoint: s.cfg.Issuer + pathAuthorize,
-		TokenEndpoint:         s.cfg.Issuer + pathToken,
-		JWKSURI:               s.cfg.Issuer + pathJWKS,
-		ResponseTypes:         []string{"code"},
-		ResponseModes:         []string{"query"},
-		GrantTypes:            []string{"authorization_code", "refresh_token"},
-		AuthMethods:           []string{string(AuthNone), string(AuthSecretBasic), string(AuthSecretPost)},
-		ChallengeMethods:      []string{"S256"},
-		IssParameter:          true,
+		Issuer:                   s.cfg.Issuer,
+		AuthorizationEndpoint:    s.cfg.Issuer + pathAuthorize,
+		TokenEndpoint:            s.cfg.Issuer + pathToken,
+		JWKSURI:                  s.cfg.Issuer + pathJWKS,
+		RevocationEndpoint:       s.cfg.Issuer + pathRevoke,
+		IntrospectionEndpoint:    s.cfg.Issuer + pathIntrospect,
+		ResponseTypes:            []string{"code"},
+		ResponseModes:            []string{"query", "form_post"},
+		GrantTypes:               []string{"authorization_code", "refresh_token", "client_credentials"},
+		ChallengeMethods:         []string{"S256"},
+		AuthMethods:              all,
+		AuthAlgs:                 algs,
+		RevocationAuthMethods:    all,
+		RevocationAuthAlgs:       algs,
+		IntrospectionAuthMethods: confidential,
+		IntrospectionAuthAlgs:    algs,
+		IssParameter:             true,
+		ClientDocuments:          s.cfg.ClientDocuments != nil,
+		openIDMetadata:           s.openIDMetadata(),
+	}
+	if s.cfg.Registration != nil {
+		m.RegistrationEndpoint = s.cfg.Issuer + pathRegister
 	}
 	for _, sc := range s.cfg.Scopes {
 		m.Scopes = append(m.Scopes, sc.Name)
@@ -48,15 +92,42 @@ func (s *Server) buildMetadata() error {
 	if err != nil {
 		return fmt.Errorf("authwright: metadata: %w", err)
 	}
-	s.metadata = newDocument("application/json", "public, max-age=3600", body)
+	d := newDocument("application/json", "public, max-age=3600", body)
+	s.metadata.Store(&d)
 	return nil
 }
 
-// ServeMetadata serves the metadata document (RFC 8414). When the issuer has a
-// path, the document lives outside it, at
-// /.well-known/oauth-authorization-server + path.
+// openIDMetadata is nil, and adds nothing, without [Config.OpenID].
+func (s *Server) openIDMetadata() *openIDMetadata {
+	if s.cfg.OpenID == nil {
+		return nil
+	}
+	m := &openIDMetadata{
+		UserInfoEndpoint: s.cfg.Issuer + pathUserInfo,
+		SubjectTypes:     []string{"public"},
+		Claims:           []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr"},
+		ClaimsParameter:  true,
+	}
+	for _, alg := range s.keys.at(s.now()).algorithms {
+		m.IDTokenAlgs = append(m.IDTokenAlgs, string(alg))
+	}
+	for _, sc := range s.cfg.Scopes {
+		m.Claims = union(m.Claims, sc.Claims)
+	}
+	if s.cfg.OpenID.Logout != nil {
+		m.EndSession = s.cfg.Issuer + pathLogout
+		m.BackchannelLogout = s.cfg.Index != nil
+		m.BackchannelSID = m.BackchannelLogout
+	}
+	return m
+}
+
+// ServeMetadata serves the metadata document (RFC 8414). When the issuer has a path, the
+// document lives outside it, at /.well-known/oauth-authorization-server + path. For an
+// OpenID Provider it is also the discovery document, at both places where clients look for
+// that.
 func (s *Server) ServeMetadata(w http.ResponseWriter, r *http.Request) {
-	s.metadata.serve(w, r)
+	s.metadata.Load().serve(w, r)
 }
 
 // A document is public, the same for everybody, and made once.

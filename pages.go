@@ -19,27 +19,34 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"trusted": func(uri string) template.URL { return template.URL(uri) },
 }).Parse(pagesHTML))
 
-// pagePolicy is for the built-in pages: their own style and nothing else. There is
+// pagePolicy is for the built-in pages: their own style and script and nothing else. There is
 // no form-action, which browsers would apply to the redirect that follows a form, and
 // so to the client.
-var pagePolicy = func() string {
-	_, rest, _ := strings.Cut(pagesHTML, "<style>")
-	style, _, _ := strings.Cut(rest, "</style>")
-	sum := sha256.Sum256([]byte(style))
-	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
-		"'; base-uri 'none'; frame-ancestors 'none'"
-}()
+var pagePolicy = "default-src 'none'; style-src " + inlineHash("style") + "; script-src " + inlineHash("script") +
+	"; base-uri 'none'; frame-ancestors 'none'"
+
+// inlineHash is the source expression that allows the pages' inline element of this name.
+func inlineHash(element string) string {
+	_, rest, _ := strings.Cut(pagesHTML, "<"+element+">")
+	text, _, _ := strings.Cut(rest, "</"+element+">")
+	sum := sha256.Sum256([]byte(text))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
 
 // A page is what the built-in pages show, apart from the consent page.
 type page struct {
 	Title   string
 	Message string
-	Code    ErrorCode
+	Code    string
 	Next    string // where the browser goes by itself
 	Restart string // the authorization request again
 	Back    string // to the client
+	Fields  []field
 	Client  string
 }
+
+// A field is a hidden input.
+type field struct{ Name, Value string }
 
 // pageHeaders sets the headers of everything a browser shows, or passes through, on
 // behalf of this server (RFC 9700, sections 4.2.4 and 4.16).
@@ -80,7 +87,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, status int, name s
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	e := asError(err)
 	s.log(r, e)
-	p := page{Title: "This request cannot go on", Message: e.Description, Code: e.Code}
+	p := page{Title: "This request cannot go on", Message: e.Description, Code: string(e.Code)}
 	if e.status() >= 500 {
 		p.Title = "Something went wrong here"
 		p.Message = "This is not your doing. Please try again in a moment."

@@ -11,15 +11,19 @@ import (
 
 // parseChallenge checks the challenge of an authorization request. A method that is
 // not named means plain (section 4.3) and is refused with the others.
-func parseChallenge(challenge, method string) (string, error) {
+func parseChallenge(f form, optional bool) (string, error) {
+	challenge, method := f.get("code_challenge"), f.get("code_challenge_method")
 	switch {
+	case challenge == "" && method == "" && optional:
+		return "", nil
 	case challenge == "":
 		return "", &Error{Code: ErrInvalidRequest, Description: "code_challenge is missing; PKCE is required"}
 	case method != "S256":
 		return "", &Error{Code: ErrInvalidRequest, Description: "code_challenge_method must be S256"}
 	}
-	// Strict decoding also refuses a challenge no SHA-256 ends in.
-	if sum, err := strictBase64.DecodeString(challenge); err != nil || len(sum) != sha256.Size {
+	// Strict decoding also refuses a challenge no SHA-256 ends in. It skips line
+	// breaks, which the syntax of section 4.2, the verifier's, has no room for.
+	if sum, err := strictBase64.DecodeString(challenge); err != nil || len(sum) != sha256.Size || !isVerifier(challenge) {
 		return "", &Error{Code: ErrInvalidRequest, Description: "code_challenge is not a base64url-encoded SHA-256"}
 	}
 	return challenge, nil

@@ -2,6 +2,7 @@ package authwright
 
 import (
 	"context"
+	"errors"
 	"net/http"
 )
 
@@ -42,12 +43,18 @@ func (s *Server) judgeRefresh(g *Grant, sec secret) (move, error) {
 
 // repeated answers a refresh that was answered before, by the same request sent twice or
 // by a client that never saw the answer: the same refresh token, which has not been used
-// yet, with a new access token. Nothing changes, so there is nothing to save.
+// yet, with a new access token. Nothing changes, so there is nothing to save; a second
+// look does for the save, so that a revocation meanwhile is not outrun.
 func (s *Server) repeated(ctx context.Context, c *Client, g *Grant, sec secret, f form) (*tokenResponse, error) {
 	next, _ := g.successor(sec)
-	resp, err := s.newTokens(ctx, c, g, next, f)
+	resp, err := s.newTokens(ctx, c, g, &next, f)
 	if err != nil {
 		return nil, err
+	}
+	if latest, err := s.cfg.Storage.Grant(ctx, g.ID); err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, unavailable(err)
+	} else if err != nil || latest.Version != g.Version {
+		return nil, ErrConflict
 	}
 	s.emit(ctx, EventTokenRetried, g, "")
 	return resp, nil

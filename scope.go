@@ -9,6 +9,10 @@ import (
 type Scope struct {
 	Name        string
 	Description string // shown on the consent page; empty means Name
+
+	// Claims about the user that the scope discloses, at the userinfo endpoint. Nil
+	// means those of OpenID Connect Core, section 5.4, for its scopes.
+	Claims []string
 }
 
 // A Resource is a protected resource that accepts this server's tokens (RFC 8707).
@@ -75,13 +79,7 @@ func (s *Server) knowsScope(name string) bool {
 // understands every scope.
 func (s *Server) requestedResources(c *Client, ids, scopes []string) ([]string, error) {
 	if len(ids) == 0 {
-		for i := range s.resources {
-			r := &s.resources[i]
-			if c.reaches(r.ID) && !slices.ContainsFunc(scopes, func(sc string) bool { return !r.understands(sc) }) {
-				return []string{r.ID}, nil
-			}
-		}
-		return nil, &Error{Code: ErrInvalidScope, Description: "no single resource understands all of these scopes; name one with the resource parameter"}
+		return s.defaultResources(c, scopes)
 	}
 	var granted []string
 	for _, id := range ids {
@@ -94,6 +92,28 @@ func (s *Server) requestedResources(c *Client, ids, scopes []string) ([]string, 
 		}
 	}
 	return granted, nil
+}
+
+// defaultResources is where a grant's tokens are good if its request does not say: at the
+// first resource that understands every scope and, for OpenID Connect, at this server too,
+// whose userinfo endpoint is what its scopes are for.
+func (s *Server) defaultResources(c *Client, scopes []string) ([]string, error) {
+	openID := s.isOpenID(scopes)
+	others := slices.DeleteFunc(slices.Clone(scopes), func(sc string) bool { return openID && isStandardScope(sc) })
+	for i := range s.resources {
+		r := &s.resources[i]
+		if openID && len(others) == 0 && r.Scopes != nil && r.ID != s.cfg.Issuer {
+			continue
+		}
+		if !c.reaches(r.ID) && !(openID && r.ID == s.cfg.Issuer) || slices.ContainsFunc(others, func(sc string) bool { return !r.understands(sc) }) {
+			continue
+		}
+		if openID && r.ID != s.cfg.Issuer {
+			return []string{r.ID, s.cfg.Issuer}, nil
+		}
+		return []string{r.ID}, nil
+	}
+	return nil, &Error{Code: ErrInvalidScope, Description: "no single resource understands all of these scopes; name one with the resource parameter"}
 }
 
 // resource returns the resource a client calls id. Scheme and host are compared
@@ -172,7 +192,9 @@ func (s *Server) narrowResources(g *Grant, c *Client, ids []string) ([]string, e
 	if named == nil {
 		named = slices.Clone(g.Resources)
 	}
-	named = slices.DeleteFunc(named, func(id string) bool { return s.resource(id) == nil || !c.reaches(id) })
+	named = slices.DeleteFunc(named, func(id string) bool {
+		return s.resource(id) == nil || !c.reaches(id) && id != s.cfg.Issuer
+	})
 	if len(named) == 0 {
 		return nil, &Error{Code: ErrInvalidTarget, Description: "the resource is not served any more"}
 	}

@@ -53,7 +53,7 @@ func parseSecret(text string) (s secret, ok bool) {
 	if len(text) != base64.RawURLEncoding.EncodedLen(secretSize) {
 		return s, false
 	}
-	if _, err := strictBase64.Decode(b[:], []byte(text)); err != nil {
+	if n, err := strictBase64.Decode(b[:], []byte(text)); err != nil || n != secretSize { // it skips line breaks
 		return s, false
 	}
 	copy(s.id[:], b[:])

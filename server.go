@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,10 +26,13 @@ type Server struct {
 	resources []Resource
 	csrf      *http.CrossOriginProtection
 	slow      *slowHashes
+	fetch     *fetcher
 	keys      keyring
-	metadata  document
-	routes    map[string]http.HandlerFunc // by path, less the issuer's
-	wellKnown map[string]http.HandlerFunc // by path, from the root
+	metadata  atomic.Pointer[document]
+
+	background sync.WaitGroup              // telling clients of logouts
+	routes     map[string]http.HandlerFunc // by path, less the issuer's
+	wellKnown  map[string]http.HandlerFunc // by path, from the root
 }
 
 // NewServer returns a Server for cfg, or an error that names the field at fault.
@@ -48,33 +53,53 @@ func NewServer(cfg Config) (*Server, error) {
 		resources: cfg.Resources,
 		csrf:      http.NewCrossOriginProtection(),
 		slow:      newSlowHashes(),
+		fetch:     newFetcher(cfg.Now, cfg.InsecureFetchLoopback, cfg.FetchRoots),
 	}
 	// Behind a proxy that rewrites Host, the origin of our own pages is still
 	// the issuer's.
 	if err := s.csrf.AddTrustedOrigin(s.origin); err != nil {
 		return nil, fmt.Errorf("authwright: Config.Issuer: %w", err)
 	}
-	if err := s.keys.replace(cfg.SigningKeys, s.now(), cfg.AccessTokenLifetime); err != nil {
-		return nil, fmt.Errorf("authwright: Config.SigningKeys: %w", err)
-	}
 	s.routes = map[string]http.HandlerFunc{
-		pathAuthorize: s.ServeAuthorize,
-		pathConsent:   s.ServeConsent,
-		pathToken:     s.ServeToken,
-		pathJWKS:      s.ServeJWKS,
+		pathAuthorize:  s.ServeAuthorize,
+		pathConsent:    s.ServeConsent,
+		pathToken:      s.ServeToken,
+		pathJWKS:       s.ServeJWKS,
+		pathRevoke:     s.ServeRevoke,
+		pathIntrospect: s.ServeIntrospect,
+	}
+	if cfg.Registration != nil {
+		s.routes[pathRegister] = s.ServeRegister
 	}
 	s.wellKnown = map[string]http.HandlerFunc{
 		"/.well-known/oauth-authorization-server" + s.base: s.ServeMetadata,
 	}
-	return s, s.buildMetadata()
+	if cfg.OpenID != nil {
+		s.routes[pathUserInfo] = s.ServeUserInfo
+		s.routes[pathDiscovery] = s.ServeMetadata
+		s.wellKnown[pathDiscovery+s.base] = s.ServeMetadata
+		if cfg.OpenID.Logout != nil {
+			s.routes[pathLogout] = s.ServeLogout
+		}
+	}
+	if err := s.SetSigningKeys(cfg.SigningKeys...); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // Paths of the endpoints below the issuer's.
 const (
-	pathAuthorize = "/authorize"
-	pathConsent   = "/consent"
-	pathToken     = "/token"
-	pathJWKS      = "/jwks"
+	pathAuthorize  = "/authorize"
+	pathConsent    = "/consent"
+	pathToken      = "/token"
+	pathJWKS       = "/jwks"
+	pathRevoke     = "/revoke"
+	pathIntrospect = "/introspect"
+	pathRegister   = "/register"
+	pathUserInfo   = "/userinfo"
+	pathLogout     = "/logout"
+	pathDiscovery  = "/.well-known/openid-configuration"
 )
 
 // Paths returns the path of every endpoint, from the root of the issuer's host. A
@@ -86,7 +111,7 @@ func (s *Server) Paths() []string {
 		paths = append(paths, s.base+path)
 	}
 	slices.Sort(paths)
-	return paths
+	return slices.Compact(paths)
 }
 
 // Register mounts every endpoint on mux, the well-known documents included. Its
@@ -122,6 +147,30 @@ func (s *Server) bounded(r *http.Request) (*http.Request, context.CancelFunc) {
 	return r.WithContext(ctx), cancel
 }
 
+// serveAPI serves an endpoint that clients call directly. What endpoint returns is answered as
+// JSON, and nothing as 204.
+func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request, endpoint func(http.ResponseWriter, *http.Request) (any, error), methods ...string) {
+	if preflight(w, r, methods...) || !allow(w, r, methods...) {
+		return
+	}
+	r, cancel := s.bounded(r)
+	defer cancel()
+	v, err := endpoint(w, r)
+	switch v := v.(type) {
+	case nil:
+		if err != nil {
+			s.writeError(w, r, err)
+			return
+		}
+		w.Header()["Cache-Control"] = headerNoStore
+		w.WriteHeader(http.StatusNoContent)
+	case *registrationResponse:
+		writeJSON(w, v.status, v)
+	default:
+		writeJSON(w, http.StatusOK, v)
+	}
+}
+
 // allow reports whether r has one of methods, and answers 405 if not.
 func allow(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 	if slices.Contains(methods, r.Method) {
@@ -138,6 +187,9 @@ func allow(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	e := asError(err)
 	s.log(r, e)
+	if e.Code == ErrInvalidToken || e.Code == ErrInsufficientScope {
+		w.Header().Set("WWW-Authenticate", challenge(r, e))
+	}
 	if e.Code == ErrInvalidClient && r.Header.Values("Authorization") != nil {
 		w.Header().Set("WWW-Authenticate", `Basic realm="`+s.cfg.Issuer+`", charset="UTF-8"`)
 	}
@@ -148,6 +200,15 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 		Code        ErrorCode `json:"error"`
 		Description string    `json:"error_description,omitempty"`
 	}{e.Code, printable(e.Description)})
+}
+
+// challenge is the WWW-Authenticate of RFC 6750, section 3. A request that brought no
+// token is told no error.
+func challenge(r *http.Request, e *Error) string {
+	if _, present := bearer(r); !present {
+		return "Bearer"
+	}
+	return `Bearer error="` + string(e.Code) + `", error_description="` + printable(e.Description) + `"`
 }
 
 func (s *Server) log(r *http.Request, e *Error) {

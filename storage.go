@@ -2,6 +2,7 @@ package authwright
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -97,9 +98,14 @@ type Grant struct {
 	AuthTime  time.Time `json:"auth_time,omitzero"`  // when the user signed in
 	ACR       string    `json:"acr,omitempty"`
 	AMR       []string  `json:"amr,omitempty"`
+	Session   string    `json:"sid,omitempty"` // the host's, from [User.Session]
+
+	// Claims is the claims parameter of OpenID Connect Core, section 5.5.
+	Claims json.RawMessage `json:"claims,omitempty"`
 
 	RedirectURI   string `json:"redirect_uri,omitempty"`
 	State         string `json:"state,omitempty"` // until the code is issued
+	ResponseMode  string `json:"response_mode,omitempty"`
 	Nonce         string `json:"nonce,omitempty"`
 	CodeChallenge string `json:"code_challenge,omitempty"`
 
@@ -127,6 +133,7 @@ func (g *Grant) clone() *Grant {
 	h.Scopes = slices.Clone(g.Scopes)
 	h.Resources = slices.Clone(g.Resources)
 	h.AMR = slices.Clone(g.AMR)
+	h.Claims = slices.Clone(g.Claims)
 	h.Browser = slices.Clone(g.Browser)
 	h.Secret = slices.Clone(g.Secret)
 	h.Lineage = slices.Clone(g.Lineage)

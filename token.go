@@ -15,6 +15,7 @@ type tokenResponse struct {
 	TokenType    string `json:"token_type"`
 	ExpiresIn    int64  `json:"expires_in"`
 	RefreshToken string `json:"refresh_token,omitempty"`
+	IDToken      string `json:"id_token,omitempty"`
 	Scope        string `json:"scope,omitempty"`
 }
 
@@ -27,25 +28,15 @@ var tokenParams = []string{
 
 // ServeToken serves the token endpoint (RFC 6749, section 3.2).
 func (s *Server) ServeToken(w http.ResponseWriter, r *http.Request) {
-	if !allow(w, r, http.MethodPost) {
-		return
-	}
-	r, cancel := s.bounded(r)
-	defer cancel()
-	resp, err := s.token(w, r)
-	if err != nil {
-		s.writeError(w, r, err)
-		return
-	}
-	writeJSON(w, http.StatusOK, resp)
+	s.serveAPI(w, r, s.token, http.MethodPost)
 }
 
-func (s *Server) token(w http.ResponseWriter, r *http.Request) (*tokenResponse, error) {
+func (s *Server) token(w http.ResponseWriter, r *http.Request) (any, error) {
 	f, err := readParams(w, r, tokenParams)
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.authenticateClient(r, f)
+	c, err := s.authenticateClient(w, r, f)
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +47,8 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) (*tokenResponse, 
 		present = s.redeemCode
 	case "refresh_token":
 		present = s.refresh
+	case "client_credentials":
+		present = s.clientCredentials
 	case "":
 		return nil, &Error{Code: ErrInvalidRequest, Description: "grant_type is missing"}
 	default:
@@ -67,7 +60,11 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) (*tokenResponse, 
 	if c.Disabled {
 		return nil, &Error{Code: ErrInvalidGrant, Err: errors.New("the client is disabled")}
 	}
-	return present(r, c, f)
+	resp, err := present(r, c, f)
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
 }
 
 // readParams reads the form of a request to an endpoint that clients call directly.
@@ -131,12 +128,15 @@ func (s *Server) redeem(ctx context.Context, c *Client, sec secret, replayed Eve
 		case replay:
 			err = s.revokeReplayed(ctx, g, replayed)
 		case repeat:
-			return s.repeated(ctx, c, g, sec, f)
+			resp, err = s.repeated(ctx, c, g, sec, f)
 		case advance:
 			resp, err = s.advance(ctx, c, g, sec, f)
 		}
-		if !errors.Is(err, ErrConflict) || ctx.Err() != nil {
+		if !errors.Is(err, ErrConflict) {
 			return resp, err
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, unavailable(err)
 		}
 	}
 }
@@ -158,10 +158,11 @@ func (s *Server) advance(ctx context.Context, c *Client, g *Grant, sec secret, f
 	g.Stage = StageActive
 	g.RotatedAt = now
 	g.ExpiresAt = earlier(now.Add(s.cfg.RefreshTokenLifetime), g.EndsAt)
-	resp, err := s.newTokens(ctx, c, g, next, f)
+	resp, err := s.newTokens(ctx, c, g, &next, f)
 	if err != nil {
 		return nil, err
 	}
+	g.Nonce = "" // a refreshed ID token has none
 	if err := s.cfg.Storage.SaveGrant(ctx, g); err != nil {
 		return nil, storageError(err)
 	}
@@ -169,10 +170,10 @@ func (s *Server) advance(ctx context.Context, c *Client, g *Grant, sec secret, f
 	return resp, nil
 }
 
-// newTokens makes the response that carries next and a new access token. The scope and
+// newTokens makes the response that carries next, if any, and a new access token. The scope and
 // resource parameters of f narrow the access token, not the grant (RFC 6749,
 // section 6; RFC 8707, section 2.2).
-func (s *Server) newTokens(ctx context.Context, c *Client, g *Grant, next secret, f form) (*tokenResponse, error) {
+func (s *Server) newTokens(ctx context.Context, c *Client, g *Grant, next *secret, f form) (*tokenResponse, error) {
 	now := s.now()
 	t := g.clone()
 	var err error
@@ -183,13 +184,13 @@ func (s *Server) newTokens(ctx context.Context, c *Client, g *Grant, next secret
 		return nil, err
 	}
 	// What the client has lost since, it does not get.
-	t.Scopes = slices.DeleteFunc(s.meaningful(t.Scopes, t.Resources), func(name string) bool { return !slices.Contains(c.Scopes, name) })
+	t.Scopes = slices.DeleteFunc(slices.Clone(t.Scopes), func(name string) bool { return !slices.Contains(c.Scopes, name) })
+	openID := next != nil && s.isOpenID(t.Scopes)
+	t.Scopes = s.meaningful(t.Scopes, t.Resources)
 	expires := earlier(now.Add(s.cfg.AccessTokenLifetime), g.EndsAt)
 	access, err := s.accessToken(ctx, t, now, expires)
-	if errors.Is(err, ErrAccessDenied) {
-		return nil, &Error{Code: ErrInvalidGrant, Err: err}
-	} else if err != nil {
-		return nil, err
+	if err != nil {
+		return nil, tokenError(err)
 	}
 	resp := &tokenResponse{
 		AccessToken: access,
@@ -197,10 +198,24 @@ func (s *Server) newTokens(ctx context.Context, c *Client, g *Grant, next secret
 		ExpiresIn:   expires.Unix() - now.Unix(),
 		Scope:       strings.Join(t.Scopes, " "),
 	}
-	if c.mayUse("refresh_token") {
+	if next != nil && c.mayUse("refresh_token") {
 		resp.RefreshToken = next.String()
 	}
+	if openID {
+		if resp.IDToken, err = s.idToken(ctx, c, g, now, access); err != nil {
+			return nil, tokenError(err)
+		}
+	}
 	return resp, nil
+}
+
+// tokenError is err as a client may see it. A host that denies a user access at this point
+// makes the grant worthless.
+func tokenError(err error) error {
+	if errors.Is(err, ErrAccessDenied) {
+		return &Error{Code: ErrInvalidGrant, Err: err}
+	}
+	return err
 }
 
 // revokeReplayed revokes g because one of its secrets came twice.

@@ -1,0 +1,87 @@
+package authwright
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// ServeIntrospect serves the introspection endpoint (RFC 7662) for clients that
+// authenticate. A client learns about its own tokens and, if it is a resource server,
+// about access tokens for the resources it serves; of all others it learns nothing.
+func (s *Server) ServeIntrospect(w http.ResponseWriter, r *http.Request) {
+	s.serveAPI(w, r, s.introspect, http.MethodPost)
+}
+
+func (s *Server) introspect(w http.ResponseWriter, r *http.Request) (any, error) {
+	f, err := readParams(w, r, revocationParams)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.authenticateClient(w, r, f)
+	if err != nil {
+		return nil, err
+	}
+	if c.accepts(AuthNone) || c.Disabled {
+		// Section 2.1: an endpoint that anybody could ask would test guesses.
+		return nil, errClientAuth
+	}
+	if !f.has("token") {
+		return nil, &Error{Code: ErrInvalidRequest, Description: "token is missing"}
+	}
+	answer, err := s.describeToken(r.Context(), c, f.get("token"))
+	if errors.Is(err, ErrNotFound) {
+		return map[string]any{"active": false}, nil
+	} else if err != nil {
+		return nil, unavailable(err)
+	}
+	return answer, nil
+}
+
+// describeToken is what c may know of a token, or ErrNotFound.
+func (s *Server) describeToken(ctx context.Context, c *Client, text string) (map[string]any, error) {
+	g, claims, err := s.findToken(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	live, err := s.alive(ctx, g)
+	if err != nil {
+		return nil, err
+	} else if !live {
+		return nil, ErrNotFound
+	}
+	if claims != nil {
+		if g.ClientID != c.ID && !slices.ContainsFunc(claims.Audience, func(aud string) bool { return slices.Contains(c.Serves, aud) }) {
+			return nil, ErrNotFound
+		}
+		var answer map[string]any
+		if err := json.Unmarshal(claims.payload, &answer); err != nil {
+			return nil, errors.Join(ErrNotFound, err)
+		}
+		answer["active"], answer["token_type"] = true, "Bearer"
+		return answer, nil
+	}
+	sec, _ := parseSecret(text)
+	if m, err := s.judgeRefresh(g, sec); err != nil || m != advance || g.ClientID != c.ID {
+		return nil, ErrNotFound
+	}
+	return map[string]any{
+		"active": true, "client_id": g.ClientID, "sub": g.Subject, "scope": strings.Join(g.Scopes, " "),
+		"iss": s.cfg.Issuer, "exp": g.ExpiresAt.Unix(), "iat": g.RotatedAt.Unix(),
+	}, nil
+}
+
+// alive reports whether tokens of g are good: it is active, and so is its client.
+func (s *Server) alive(ctx context.Context, g *Grant) (bool, error) {
+	if g.Stage != StageActive || !s.now().Before(g.ExpiresAt) {
+		return false, nil
+	}
+	c, err := s.client(ctx, g.ClientID)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && !c.Disabled, err
+}

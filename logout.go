@@ -1,0 +1,255 @@
+package authwright
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// logoutParams are those of OpenID Connect RP-Initiated Logout, section 2, and the answer
+// to the question that the page asks.
+var logoutParams = []string{
+	"id_token_hint", "logout_hint", "client_id", "post_logout_redirect_uri", "state", "ui_locales", "confirm",
+}
+
+// A logout is a request to end the session of whoever is signed in in this browser.
+type logout struct {
+	form   form
+	hint   *idTokenHint // nil if there is none
+	client *Client      // nil if it is not known who asks
+	target string       // where to go afterwards; one that the client registered, or ""
+}
+
+// ServeLogout serves the end-session endpoint (OpenID Connect RP-Initiated Logout 1.0).
+func (s *Server) ServeLogout(w http.ResponseWriter, r *http.Request) {
+	if s.cfg.OpenID == nil || s.cfg.OpenID.Logout == nil {
+		http.NotFound(w, r)
+		return
+	}
+	pageHeaders(w)
+	if !allow(w, r, http.MethodGet, http.MethodPost) {
+		return
+	}
+	r, cancel := s.bounded(r)
+	defer cancel()
+	if err := s.logout(w, r); err != nil {
+		s.refuse(w, r, err)
+	}
+}
+
+func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
+	req, err := s.readLogout(w, r)
+	if err != nil {
+		return err
+	}
+	user, err := s.currentUser(r)
+	if err != nil {
+		return err
+	}
+	if user != nil {
+		// Section 2: a client that cannot show that this user is its own has no
+		// say, so the user is asked. Only our own page can answer for the user.
+		hinted := req.hint != nil && req.hint.Subject == user.Subject && (req.hint.Session == "" || req.hint.Session == user.Session)
+		confirmed := r.Method == http.MethodPost && req.form.has("confirm")
+		if confirmed {
+			if err := s.csrf.Check(r); err != nil {
+				return &Error{Code: ErrAccessDenied, Description: errForeign.Description, Status: http.StatusForbidden, Err: err}
+			}
+		}
+		if !hinted && !confirmed {
+			s.askLogout(w, r, req, user)
+			return nil
+		}
+		if err := s.cfg.OpenID.Logout(w, r); err != nil {
+			return err
+		}
+		if err := s.endSession(r.Context(), user); err != nil {
+			return unavailable(err)
+		}
+	}
+	if req.target == "" {
+		s.page(w, r, http.StatusOK, "logged_out", page{Title: "You are signed out"})
+		return nil
+	}
+	redirect(w, withState(req.target, req.form.get("state")))
+	return nil
+}
+
+// readLogout reads a request as far as it can be trusted.
+func (s *Server) readLogout(w http.ResponseWriter, r *http.Request) (*logout, error) {
+	f, err := parseForm(r.URL.RawQuery)
+	if err == nil && r.Method == http.MethodPost {
+		var body form
+		if body, err = readForm(w, r); err == nil {
+			f = append(f, body...)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if name := f.repeated(logoutParams); name != "" {
+		return nil, &Error{Code: ErrInvalidRequest, Description: name + " is there more than once"}
+	}
+	req, id := &logout{form: f}, f.get("client_id")
+	if text := f.get("id_token_hint"); text != "" {
+		if req.hint, err = s.readIDToken(text); err != nil {
+			return nil, &Error{Code: ErrInvalidRequest, Description: "id_token_hint is not an ID token of this server", Err: err}
+		}
+		if id != "" && id != req.hint.Audience[0] {
+			return nil, &Error{Code: ErrInvalidRequest, Description: "client_id and id_token_hint name different clients"}
+		}
+		id = req.hint.Audience[0]
+	}
+	if id != "" {
+		req.client, err = s.client(r.Context(), id)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return nil, unavailable(err)
+		}
+	}
+	if uri := f.get("post_logout_redirect_uri"); uri != "" {
+		if req.client == nil || !slices.Contains(req.client.PostLogoutRedirectURIs, uri) || validateRedirectURI(uri) != nil {
+			return nil, &Error{Code: ErrInvalidRequest, Description: "post_logout_redirect_uri is not registered"}
+		}
+		req.target = uri
+	}
+	return req, nil
+}
+
+// askLogout asks the user. The form carries the request along, to be checked again.
+func (s *Server) askLogout(w http.ResponseWriter, r *http.Request, req *logout, user *User) {
+	p := page{Title: "Sign out?", Message: user.Subject, Next: ""}
+	if user.Name != "" {
+		p.Message = user.Name
+	}
+	for _, f := range req.form.without("confirm") {
+		if slices.Contains(logoutParams, f.name) {
+			p.Fields = append(p.Fields, field{f.name, f.value})
+		}
+	}
+	p.Restart = s.base + pathLogout
+	s.page(w, r, http.StatusOK, "logout", p)
+}
+
+// withState adds the state of a logout request, and nothing else, to where it leads.
+func withState(uri, state string) string {
+	if state == "" {
+		return uri
+	}
+	return withResponse(uri, form{{"state", state}})
+}
+
+// endSession revokes what belonged to the session of user and tells the clients. Grants
+// with offline_access outlive it (OpenID Connect Back-Channel Logout, section 2.7).
+func (s *Server) endSession(ctx context.Context, user *User) error {
+	if s.cfg.Index == nil {
+		return nil
+	}
+	told := make(map[string]bool)
+	for page, more := "", true; more; {
+		grants, next, err := s.cfg.Index.GrantsBySubject(ctx, user.Subject, page, 0)
+		if err != nil {
+			return err
+		}
+		for _, g := range grants {
+			if g.Stage != StageActive || !slices.Contains(g.Scopes, "openid") || user.Session != "" && g.Session != user.Session {
+				continue
+			}
+			if !told[g.ClientID] {
+				told[g.ClientID] = true
+				s.tell(ctx, user, g.ClientID)
+			}
+			if user.Session != "" && !slices.Contains(g.Scopes, "offline_access") {
+				if err := s.RevokeGrant(ctx, g.ID); err != nil && !errors.Is(err, ErrNotFound) {
+					return err
+				}
+			}
+		}
+		page, more = next, next != ""
+	}
+	return nil
+}
+
+// tell sends a client the news that user has logged out (OpenID Connect Back-Channel Logout
+// 1.0), without letting the user wait for it.
+func (s *Server) tell(ctx context.Context, user *User, clientID string) {
+	c, err := s.client(ctx, clientID)
+	if err != nil || c.BackchannelLogoutURI == "" {
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	s.background.Go(func() {
+		if err := s.sendLogout(ctx, c, user); err != nil {
+			s.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "authwright: back-channel logout failed",
+				slog.String("client_id", limit(c.ID)), slog.Any("cause", err))
+		}
+	})
+}
+
+func (s *Server) sendLogout(ctx context.Context, c *Client, user *User) error {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	token, err := s.logoutToken(c, user)
+	if err != nil {
+		return err
+	}
+	body := strings.NewReader(url.Values{"logout_token": {token}}.Encode())
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.BackchannelLogoutURI, body)
+	if err != nil {
+		return errors.New("authwright: not a URL")
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	resp, err := s.fetch.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusNoContent {
+		return errors.New("authwright: the client answered " + resp.Status)
+	}
+	return nil
+}
+
+// logoutToken is the token of section 2.4. It has no nonce, so that no ID token is one.
+func (s *Server) logoutToken(c *Client, user *User) (string, error) {
+	now := s.now()
+	key := s.keys.at(now).signing[c.idTokenAlg()]
+	if key == nil {
+		return "", errors.New("authwright: no signing key for the client's IDTokenAlg")
+	}
+	claims := map[string]any{
+		"iss": s.cfg.Issuer, "aud": c.ID, "sub": user.Subject, "jti": rand.Text(),
+		"iat": now.Unix(), "exp": now.Add(2 * time.Minute).Unix(),
+		"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": struct{}{}},
+	}
+	if user.Session != "" {
+		claims["sid"] = user.Session
+	}
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", err
+	}
+	return key.sign(typeLogoutToken, payload)
+}
+
+// Close waits until the clients that were to be told of a logout have been told, or until
+// ctx ends. Nothing else outlives its request.
+func (s *Server) Close(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		s.background.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

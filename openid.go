@@ -1,0 +1,241 @@
+package authwright
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// OpenID makes the server an OpenID Provider (OpenID Connect Core 1.0) for requests with
+// the scope openid. It needs an RSA key among [Config.SigningKeys], because every client
+// may rely on RS256; it need not be the first.
+type OpenID struct {
+	// UserInfo returns what is known of a user, under the names of OpenID Connect
+	// Core, section 5.1, and of the host's own. A client gets of it what its scopes
+	// cover, and what it asked for by name and the user was shown. Nil means that
+	// nothing but the subject is known. If it returns [ErrAccessDenied], the user
+	// may not have tokens now.
+	UserInfo func(ctx context.Context, subject string) (map[string]any, error)
+
+	// Logout ends the host's session of the user of r, by a cookie on w for
+	// instance, and writes no body. Nil means that clients cannot log users out.
+	Logout func(w http.ResponseWriter, r *http.Request) error
+
+	// IDTokenLifetime is five minutes if zero.
+	IDTokenLifetime time.Duration
+}
+
+// standardScopes are those of OpenID Connect Core, sections 5.4 and 11, and the claims
+// they cover.
+var standardScopes = []Scope{
+	{Name: "openid", Description: "Know who you are"},
+	{Name: "profile", Description: "See your profile, such as your name and picture", Claims: []string{
+		"name", "family_name", "given_name", "middle_name", "nickname", "preferred_username", "profile",
+		"picture", "website", "gender", "birthdate", "zoneinfo", "locale", "updated_at",
+	}},
+	{Name: "email", Description: "See your email address", Claims: []string{"email", "email_verified"}},
+	{Name: "address", Description: "See your postal address", Claims: []string{"address"}},
+	{Name: "phone", Description: "See your phone number", Claims: []string{"phone_number", "phone_number_verified"}},
+	{Name: "offline_access", Description: "Do all this while you are not there"},
+}
+
+// withOpenID adds to cfg what an OpenID Provider has.
+func (cfg *Config) withOpenID() error {
+	if cfg.OpenID == nil {
+		return nil
+	}
+	openID := *cfg.OpenID
+	cfg.OpenID = &openID
+	if openID.IDTokenLifetime == 0 {
+		cfg.OpenID.IDTokenLifetime = 5 * time.Minute
+	}
+	if cfg.OpenID.IDTokenLifetime < time.Second || cfg.OpenID.IDTokenLifetime > 24*time.Hour {
+		return errors.New("OpenID: IDTokenLifetime must be between a second and a day")
+	}
+	var names []string
+	for _, sc := range standardScopes {
+		names = append(names, sc.Name)
+		if i := slices.IndexFunc(cfg.Scopes, func(own Scope) bool { return own.Name == sc.Name }); i < 0 {
+			cfg.Scopes = append(cfg.Scopes, sc)
+		} else if cfg.Scopes[i].Claims == nil {
+			cfg.Scopes[i].Claims = sc.Claims
+		}
+	}
+	// The server is itself a resource, with the userinfo endpoint.
+	if !slices.ContainsFunc(cfg.Resources, func(r Resource) bool { return r.ID == cfg.Issuer }) {
+		cfg.Resources = append(cfg.Resources, Resource{ID: cfg.Issuer, Scopes: names})
+	}
+	return nil
+}
+
+func isStandardScope(name string) bool {
+	return slices.ContainsFunc(standardScopes, func(sc Scope) bool { return sc.Name == name })
+}
+
+// isOpenID reports whether a request with these scopes is one of OpenID Connect
+// (OpenID Connect Core, section 3.1.2.1).
+func (s *Server) isOpenID(scopes []string) bool {
+	return s.cfg.OpenID != nil && slices.Contains(scopes, "openid")
+}
+
+// A claimsRequest is the claims parameter (OpenID Connect Core, section 5.5).
+type claimsRequest struct {
+	UserInfo map[string]*claimRequest `json:"userinfo,omitempty"`
+	IDToken  map[string]*claimRequest `json:"id_token,omitempty"`
+}
+
+// A claimRequest is nil for a claim that is merely asked for.
+type claimRequest struct {
+	Essential bool            `json:"essential,omitempty"`
+	Value     json.RawMessage `json:"value,omitempty"`
+}
+
+const maxClaimsRequest = 4 << 10
+
+// parseClaims checks a claims parameter and returns it as it is kept.
+func parseClaims(text string) (json.RawMessage, error) {
+	if text == "" {
+		return nil, nil
+	}
+	fault := &Error{Code: ErrInvalidRequest, Description: "claims is not a JSON object of section 5.5"}
+	var c claimsRequest
+	if len(text) > maxClaimsRequest || json.Unmarshal([]byte(text), &c) != nil {
+		return nil, fault
+	}
+	kept, err := json.Marshal(c)
+	if err != nil {
+		return nil, fault
+	}
+	return kept, nil
+}
+
+func readClaims(kept json.RawMessage) (c claimsRequest) {
+	if len(kept) > 0 && json.Unmarshal(kept, &c) != nil {
+		return claimsRequest{}
+	}
+	return c
+}
+
+// names are the claims that are asked for, in order.
+func (c claimsRequest) names() []string {
+	var names []string
+	for _, set := range []map[string]*claimRequest{c.UserInfo, c.IDToken} {
+		for name := range set {
+			if !slices.Contains(names, name) && !slices.Contains(reservedClaims, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// subject is the only user who will do, or "".
+func (c claimsRequest) subject() (subject string) {
+	if r := c.IDToken["sub"]; r != nil && json.Unmarshal(r.Value, &subject) != nil {
+		return ""
+	}
+	return subject
+}
+
+// covered are the claims that scopes disclose.
+func (s *Server) covered(scopes []string) []string {
+	var names []string
+	for _, sc := range s.cfg.Scopes {
+		if slices.Contains(scopes, sc.Name) {
+			names = append(names, sc.Claims...)
+		}
+	}
+	return names
+}
+
+// userClaims are the claims of g's user with the given names, as far as they are known.
+func (s *Server) userClaims(ctx context.Context, g *Grant, names []string) (map[string]any, error) {
+	claims := make(map[string]any)
+	if s.cfg.OpenID.UserInfo == nil || len(names) == 0 {
+		return claims, nil
+	}
+	known, err := s.cfg.OpenID.UserInfo(ctx, g.Subject)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if v, ok := known[name]; ok && v != nil && v != "" && !slices.Contains(reservedClaims, name) {
+			claims[name] = v
+		}
+	}
+	return claims, nil
+}
+
+// idToken signs an ID token for g (OpenID Connect Core, section 2). On refresh it says of
+// the login what the first one said, and has no nonce (section 12.2).
+func (s *Server) idToken(ctx context.Context, c *Client, g *Grant, now time.Time, access string) (string, error) {
+	key := s.keys.at(now).signing[c.idTokenAlg()]
+	if key == nil {
+		return "", errors.New("authwright: no signing key for the client's IDTokenAlg")
+	}
+	asked := slices.Collect(maps.Keys(readClaims(g.Claims).IDToken))
+	claims, err := s.userClaims(ctx, g, asked)
+	if err != nil {
+		return "", err
+	}
+	claims["iss"] = s.cfg.Issuer
+	claims["sub"] = g.Subject
+	claims["aud"] = c.ID
+	claims["iat"] = now.Unix()
+	claims["exp"] = now.Add(s.cfg.OpenID.IDTokenLifetime).Unix()
+	claims["at_hash"] = key.leftHash(access)
+	if g.Nonce != "" {
+		claims["nonce"] = g.Nonce
+	}
+	if g.Session != "" {
+		claims["sid"] = g.Session
+	}
+	g.describeLogin(claims)
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", err
+	}
+	return key.sign(typeIDToken, payload)
+}
+
+// describeLogin adds how the user of g signed in when the grant began.
+func (g *Grant) describeLogin(claims map[string]any) {
+	if !g.AuthTime.IsZero() {
+		claims["auth_time"] = g.AuthTime.Unix()
+	}
+	if g.ACR != "" {
+		claims["acr"] = g.ACR
+	}
+	if len(g.AMR) > 0 {
+		claims["amr"] = g.AMR
+	}
+}
+
+// idTokenHint is what an ID token says that a client got here before. It may have
+// expired; it must have been signed here.
+type idTokenHint struct {
+	Issuer   string   `json:"iss"`
+	Subject  string   `json:"sub"`
+	Audience audience `json:"aud"`
+	Session  string   `json:"sid"`
+}
+
+func (s *Server) readIDToken(text string) (*idTokenHint, error) {
+	payload, err := s.readJWT(text, typeIDToken)
+	if err != nil {
+		return nil, err
+	}
+	hint := new(idTokenHint)
+	if err := json.Unmarshal(payload, hint); err != nil {
+		return nil, err
+	}
+	if hint.Issuer != s.cfg.Issuer || hint.Subject == "" || len(hint.Audience) != 1 {
+		return nil, errors.New("authwright: not an ID token of this server")
+	}
+	return hint, nil
+}

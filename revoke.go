@@ -1,0 +1,69 @@
+package authwright
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+)
+
+// revocationParams are the parameters of RFC 7009, section 2.1. The hint is optional
+// and decides nothing: a token tells by itself what it is.
+var revocationParams = []string{
+	"token", "token_type_hint", "client_id", "client_secret", "client_assertion", "client_assertion_type",
+}
+
+// ServeRevoke serves the revocation endpoint (RFC 7009). Revoking any token of a grant
+// revokes the grant, and with it every token that was made from it.
+func (s *Server) ServeRevoke(w http.ResponseWriter, r *http.Request) {
+	s.serveAPI(w, r, s.revokeToken, http.MethodPost)
+}
+
+func (s *Server) revokeToken(w http.ResponseWriter, r *http.Request) (any, error) {
+	f, err := readParams(w, r, revocationParams)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.authenticateClient(w, r, f)
+	if err != nil {
+		return nil, err
+	}
+	if !f.has("token") {
+		return nil, &Error{Code: ErrInvalidRequest, Description: "token is missing"}
+	}
+	g, _, err := s.findToken(r.Context(), f.get("token"))
+	switch {
+	case errors.Is(err, ErrNotFound): // section 2.2: an invalid token is as good as revoked
+	case err != nil:
+		return nil, unavailable(err)
+	case g.ClientID != c.ID:
+		return nil, &Error{Code: ErrUnauthorizedClient, Description: "the token was issued to another client"}
+	default:
+		if err := s.RevokeGrant(r.Context(), g.ID); err != nil && !errors.Is(err, ErrNotFound) {
+			return nil, &Error{Code: ErrTemporarilyUnavailable, Description: "the token may still be valid; try again", RetryAfter: time.Second, Err: err}
+		}
+	}
+	return struct{}{}, nil
+}
+
+// findToken finds the grant that a token, of either kind, was made from. The claims are
+// those of an access token, and nil for a refresh token. Whatever is not a token of this
+// server, or was made from a grant that is gone, is ErrNotFound.
+func (s *Server) findToken(ctx context.Context, text string) (*Grant, *accessClaims, error) {
+	if sec, ok := parseSecret(text); ok {
+		g, err := s.cfg.Storage.Grant(ctx, sec.grantID())
+		if err != nil {
+			return nil, nil, err
+		}
+		if !same(g.Lineage, hash(sec.lineage[:])) {
+			return nil, nil, ErrNotFound
+		}
+		return g, nil, nil
+	}
+	claims, err := s.readAccessToken(text)
+	if err != nil {
+		return nil, nil, errors.Join(ErrNotFound, err)
+	}
+	g, err := s.cfg.Storage.Grant(ctx, claims.GrantID)
+	return g, claims, err
+}

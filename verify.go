@@ -1,0 +1,89 @@
+package authwright
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// accessClaims are the claims of an access token that this server acts on.
+type accessClaims struct {
+	Issuer   string   `json:"iss"`
+	Audience audience `json:"aud"`
+	Expires  int64    `json:"exp"`
+	ClientID string   `json:"client_id"`
+	Subject  string   `json:"sub"`
+	Scope    string   `json:"scope"`
+	GrantID  string   `json:"grant_id"`
+
+	payload []byte
+}
+
+// readAccessToken verifies an access token of this server. The checks are those of
+// RFC 9068, section 4, but for the audience, which is the caller's business.
+func (s *Server) readAccessToken(text string) (*accessClaims, error) {
+	payload, err := s.readJWT(text, typeAccessToken)
+	if err != nil {
+		return nil, err
+	}
+	c := accessClaims{payload: payload}
+	if err := json.Unmarshal(payload, &c); err != nil {
+		return nil, fmt.Errorf("authwright: access token: %w", err)
+	}
+	if c.Issuer != s.cfg.Issuer || c.GrantID == "" || s.now().Unix() >= c.Expires {
+		return nil, errors.New("authwright: access token expired, or not from here")
+	}
+	return &c, nil
+}
+
+// readJWT returns the payload of a JWT that this server signed and that has type typ.
+// Only the server's own keys are tried, each with its own algorithm; whatever else the
+// header says about keys is not looked at (RFC 8725, section 3).
+func (s *Server) readJWT(text, typ string) ([]byte, error) {
+	if len(text) > maxJWT || strings.Count(text, ".") != 2 {
+		return nil, errors.New("authwright: not a JWT")
+	}
+	keys := s.keys.at(s.now())
+	jws, err := jose.ParseSignedCompact(text, keys.algorithms)
+	if err != nil {
+		return nil, errors.New("authwright: JWT: malformed") // err quotes the header
+	}
+	header := jws.Signatures[0].Protected
+	if got, _ := header.ExtraHeaders[jose.HeaderType].(string); !strings.EqualFold(got, typ) {
+		return nil, fmt.Errorf("authwright: JWT: not of type %s", typ)
+	}
+	key := keys.byID[header.KeyID]
+	if key == nil || string(key.alg) != header.Algorithm {
+		return nil, errors.New("authwright: JWT: no such key")
+	}
+	payload, err := jws.Verify(key.public)
+	if err != nil {
+		return nil, errors.New("authwright: JWT: the signature is wrong")
+	}
+	return payload, nil
+}
+
+const maxJWT = 16 << 10
+
+// audience is an aud claim: one string, or an array of them (RFC 7519, section 4.1.3).
+type audience []string
+
+// MarshalJSON implements [json.Marshaler].
+func (a audience) MarshalJSON() ([]byte, error) {
+	if len(a) == 1 {
+		return json.Marshal(a[0])
+	}
+	return json.Marshal([]string(a))
+}
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (a *audience) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '[' {
+		return json.Unmarshal(b, (*[]string)(a))
+	}
+	*a = make(audience, 1)
+	return json.Unmarshal(b, &(*a)[0])
+}

@@ -52,7 +52,7 @@ func (s *Server) refuseClient(w http.ResponseWriter, r *http.Request, req *Autho
 	}
 	s.log(r, e)
 	s.page(w, r, e.status(), "error", page{
-		Title: "This request cannot go on", Message: e.Description, Code: e.Code, Client: (&Consent{RedirectURI: req.RedirectURI}).RedirectHost(),
+		Title: "This request cannot go on", Message: e.Description, Code: string(e.Code), Client: (&Consent{RedirectURI: req.RedirectURI}).RedirectHost(),
 		Back: withResponse(req.RedirectURI, s.response(req.reply(), param{"error", string(e.Code)}, param{"error_description", printable(e.Description)})),
 	})
 }

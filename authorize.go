@@ -142,7 +142,7 @@ func (s *Server) issueCode(w http.ResponseWriter, r *http.Request, req *Authoriz
 	sec := newSecret()
 	g.ID = sec.grantID()
 	if err := s.storeCode(r.Context(), g, sec); err != nil {
-		return unavailable(err)
+		return storageError(err)
 	}
 	s.respond(w, r, req.reply(), param{"code", sec.String()})
 	return nil
@@ -150,6 +150,9 @@ func (s *Server) issueCode(w http.ResponseWriter, r *http.Request, req *Authoriz
 
 // storeCode makes sec the code of g.
 func (s *Server) storeCode(ctx context.Context, g *Grant, sec secret) error {
+	if err := s.checkFreshness(ctx, g); err != nil {
+		return err
+	}
 	g.Version++
 	g.Stage = StageCode
 	g.Secret = sec.hash()

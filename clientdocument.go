@@ -105,7 +105,6 @@ func (s *Server) readDocument(id string, body []byte) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.DefaultScopes = nil
 	return c, c.Validate()
 }
 

@@ -91,7 +91,8 @@ func (m clientMetadata) client(offer []string) (*Client, error) {
 	scopes = slices.DeleteFunc(scopes, func(s string) bool { return !slices.Contains(offer, s) })
 	c := &Client{
 		ID: m.ID, Name: m.Name, RedirectURIs: m.RedirectURIs, GrantTypes: m.GrantTypes, Scopes: scopes,
-		AuthMethod: m.AuthMethod, AuthSigningAlg: m.AuthAlg, JWKS: m.JWKS, JWKSURI: m.JWKSURI,
+		DefaultScopes: scopes, // the user sees them, and nobody else has chosen
+		AuthMethod:    m.AuthMethod, AuthSigningAlg: m.AuthAlg, JWKS: m.JWKS, JWKSURI: m.JWKSURI,
 		Native: m.Application == "native", URI: m.URI, PolicyURI: m.PolicyURI, TermsURI: m.TermsURI,
 		IDTokenAlg: m.IDTokenAlg, PostLogoutRedirectURIs: m.LogoutURIs, BackchannelLogoutURI: m.BackchannelURI,
 		Unverified: true,

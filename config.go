@@ -32,6 +32,10 @@ type Config struct {
 	// tokens are signed; see [SigningKey] for rotation.
 	SigningKeys []SigningKey
 
+	// Profile settles contradictions between specifications. The zero value is
+	// [OAuth21].
+	Profile Profile
+
 	// Consent draws the consent page. If nil, a plain built-in page is used.
 	Consent ConsentRenderer
 
@@ -65,6 +69,12 @@ type Config struct {
 	// beforehand.
 	ClientDocuments *ClientDocuments
 	Registration    *Registration
+
+	// RefuseReusedChallenges refuses a code_challenge or a nonce that a client has
+	// sent before (RFC 9700, section 2.1.1), which shows clients that make up only
+	// one. It costs a write or two for each code, and lets no request be approved
+	// twice.
+	RefuseReusedChallenges bool
 
 	// OnEvent, if set, is called for what happens, once it has been stored. It
 	// runs within the request, so it should be quick, and from many goroutines.
@@ -137,6 +147,9 @@ func (cfg Config) withDefaults() (Config, error) {
 		cfg.Now = time.Now
 	}
 	if err := cfg.defaultLifetimes(); err != nil {
+		return cfg, err
+	}
+	if err := cfg.withProfile(); err != nil {
 		return cfg, err
 	}
 	cfg.Scopes = slices.Clone(cfg.Scopes)

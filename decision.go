@@ -132,7 +132,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, f form, g *Grant
 
 // storageError is err as the client may see it, if it was not a lost race.
 func storageError(err error) error {
-	if errors.Is(err, ErrConflict) {
+	if e := new(Error); errors.Is(err, ErrConflict) || errors.As(err, &e) {
 		return err
 	}
 	return unavailable(err)

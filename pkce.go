@@ -1,9 +1,12 @@
 package authwright
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
+	"time"
 )
 
 // PKCE (RFC 7636) is required of every client, and S256 is the only method: plain
@@ -27,6 +30,27 @@ func parseChallenge(f form, optional bool) (string, error) {
 		return "", &Error{Code: ErrInvalidRequest, Description: "code_challenge is not a base64url-encoded SHA-256"}
 	}
 	return challenge, nil
+}
+
+// checkFreshness refuses a challenge or a nonce that the client has used before, if the host
+// wants that (RFC 9700, section 2.1.1).
+func (s *Server) checkFreshness(ctx context.Context, g *Grant) error {
+	if !s.cfg.RefuseReusedChallenges {
+		return nil
+	}
+	for _, value := range []string{g.CodeChallenge, g.Nonce} {
+		if value == "" {
+			continue
+		}
+		key := "fresh:" + base64.RawURLEncoding.EncodeToString(hash([]byte(g.ClientID+"\x00"+value)))
+		err := s.cfg.Storage.UseOnce(ctx, key, s.now().Add(24*time.Hour))
+		if errors.Is(err, ErrConflict) {
+			return &Error{Code: ErrInvalidRequest, Description: "code_challenge or nonce was used before"}
+		} else if err != nil {
+			return unavailable(err)
+		}
+	}
+	return nil
 }
 
 // isVerifier reports whether text has the form of a code_verifier (section 4.1).

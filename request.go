@@ -74,7 +74,7 @@ func (s *Server) authorizeRequest(ctx context.Context, f form) (*AuthorizeReques
 	if uri == "" && len(c.RedirectURIs) == 1 && !openID { // OpenID Connect requires it
 		uri = c.RedirectURIs[0]
 	}
-	if !c.redirectsTo(uri) {
+	if !c.redirectsTo(uri) || !s.cfg.Profile.allowsRedirect(uri) {
 		return nil, &Error{Code: ErrInvalidRequest, Description: "redirect URI is not registered"}
 	}
 	return &AuthorizeRequest{
@@ -145,7 +145,7 @@ func (s *Server) check(req *AuthorizeRequest) error {
 		return err
 	}
 	openID := s.isOpenID(req.Scopes)
-	if req.challenge, err = parseChallenge(f, req.Client.InsecureWithoutPKCE && openID && !req.Client.public()); err != nil || !openID {
+	if req.challenge, err = parseChallenge(f, req.Client.InsecureWithoutPKCE && openID && !req.Client.public() && s.cfg.Profile != MCP); err != nil || !openID {
 		return err
 	}
 	return s.checkOpenID(req)

@@ -48,16 +48,16 @@ type Client struct {
 	// GrantTypes the client may use. Nil means authorization_code and
 	// refresh_token; leave out refresh_token for a client that should not stay
 	// signed in.
-	GrantTypes []string `json:"grant_types,omitempty"`
+	GrantTypes []string `json:"grant_types,omitzero"`
 
 	// Scopes it may ask for. DefaultScopes stand in for a request that names
 	// none; if they are nil, such a request is refused unless Scopes is empty too.
 	Scopes        []string `json:"scopes,omitempty"`
-	DefaultScopes []string `json:"default_scopes,omitempty"`
+	DefaultScopes []string `json:"default_scopes,omitzero"`
 
 	// Resources it may ask tokens for, by their IDs. Nil means all of
 	// [Config.Resources].
-	Resources []string `json:"resources,omitempty"`
+	Resources []string `json:"resources,omitzero"`
 
 	// Serves makes the client a resource server: it may introspect access tokens
 	// for these resources.

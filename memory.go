@@ -49,7 +49,10 @@ func NewMemory(clients ...*Client) (*Memory, error) {
 }
 
 // AddClient registers c. It returns ErrConflict if its ID is taken.
-func (m *Memory) AddClient(_ context.Context, c *Client) error {
+func (m *Memory) AddClient(ctx context.Context, c *Client) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if err := c.Validate(); err != nil {
 		return err
 	}
@@ -61,7 +64,10 @@ func (m *Memory) AddClient(_ context.Context, c *Client) error {
 
 // UpdateClient replaces the registration of c. It returns ErrNotFound if there is
 // none.
-func (m *Memory) UpdateClient(_ context.Context, c *Client) error {
+func (m *Memory) UpdateClient(ctx context.Context, c *Client) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if err := c.Validate(); err != nil {
 		return err
 	}
@@ -78,7 +84,10 @@ func (m *Memory) UpdateClient(_ context.Context, c *Client) error {
 
 // DeleteClient forgets the client registered as id. It returns ErrNotFound if there
 // is none. Its grants stay, and are worth nothing without it.
-func (m *Memory) DeleteClient(_ context.Context, id string) error {
+func (m *Memory) DeleteClient(ctx context.Context, id string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if _, ok := m.clients.LoadAndDelete(id); !ok {
 		return ErrNotFound
 	}

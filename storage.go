@@ -24,7 +24,12 @@ var (
 // concurrent use. A value that is passed in or returned belongs to the caller,
 // who may change it at once: an implementation copies, as a database does. An
 // error that wraps neither [ErrNotFound] nor [ErrConflict] means that the
-// storage could not answer; the server then replies 503 and nothing is lost.
+// storage could not answer; the server then replies 503 and nothing is lost. When
+// its context is done, a method stores nothing and returns such an error.
+//
+// IDs, keys, subjects and client IDs are compared byte by byte. They are UTF-8; IDs
+// and keys have at most 512 bytes, subjects and client IDs 2,048. A grant that has
+// not expired is never forgotten.
 //
 // Package storagetest checks an implementation against these promises.
 type Storage interface {

@@ -165,7 +165,12 @@ func serve(ctx context.Context, addr string, h http.Handler, srv *authwright.Ser
 	logger.Info("stopping")
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 	defer cancel()
-	return errors.Join(s.Shutdown(ctx), srv.Close(ctx))
+	err := s.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		// A browser's spare connections are not worth waiting for.
+		err = s.Close()
+	}
+	return errors.Join(err, srv.Close(context.WithoutCancel(ctx)))
 }
 
 // housekeeping deletes what has expired and rotates keys, until ctx ends. Every replica may

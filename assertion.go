@@ -2,15 +2,15 @@ package authwright
 
 import (
 	"context"
+	"crypto/rsa"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/json" // knows one spelling of a name, and refuses it twice
 )
 
 // private_key_jwt: a client proves to be itself with a JWT that it signed (RFC 7523).
@@ -23,8 +23,11 @@ var clientAlgorithms = []jose.SignatureAlgorithm{jose.ES256, jose.PS256, jose.Ed
 
 const (
 	assertionSkew = 10 * time.Second // a client's clock may be this much ahead
+	clockMargin   = time.Minute      // and the storage's
 	maxAssertion  = 10 * time.Minute // what an assertion may live, at most
 	maxKeySet     = 64 << 10         // bytes of a client's key set
+	maxCandidates = 10               // keys that are tried on one signature
+	maxClientRSA  = 8192             // bits; larger ones take long
 )
 
 // assertionClaims are those of RFC 7523, section 3. Times are pointers because zero is a
@@ -63,15 +66,14 @@ func (s *Server) verifyAssertion(ctx context.Context, c *Client, text string) er
 	if len(text) > maxJWT || strings.Count(text, ".") != 2 {
 		return fail("the assertion is not a JWT")
 	}
-	algorithms := clientAlgorithms
-	if c.AuthSigningAlg != "" {
-		algorithms = []jose.SignatureAlgorithm{jose.SignatureAlgorithm(c.AuthSigningAlg)}
-	}
+	algorithms := slices.DeleteFunc(slices.Clone(clientAlgorithms), func(alg jose.SignatureAlgorithm) bool {
+		return c.AuthSigningAlg != "" && string(alg) != c.AuthSigningAlg
+	})
 	jws, err := jose.ParseSignedCompact(text, algorithms)
-	if err != nil {
-		return fail("the assertion is malformed, or its algorithm not allowed")
+	if err != nil || isExtended(jws.Signatures[0].Protected) {
+		return fail("the assertion is malformed, or its algorithm or an extension not allowed")
 	}
-	switch typ, _ := jws.Signatures[0].Protected.ExtraHeaders[jose.HeaderType].(string); strings.ToLower(typ) {
+	switch jwtType(jws.Signatures[0].Protected) {
 	case "", "jwt", "client-authentication+jwt":
 	default:
 		return fail("the JWT is of a type that is no assertion")
@@ -84,26 +86,11 @@ func (s *Server) verifyAssertion(ctx context.Context, c *Client, text string) er
 	if err := json.Unmarshal(payload, &claims); err != nil {
 		return fail("the assertion's claims are malformed")
 	}
-	now := float64(s.now().UnixMilli()) / 1000
-	ahead := func(t *float64) bool { return t != nil && *t > now+assertionSkew.Seconds() }
-	switch {
-	case claims.Issuer != c.ID || claims.Subject != c.ID:
-		return fail("the assertion's iss and sub must be the client_id")
-	case claims.Audience != s.cfg.Issuer:
-		// Section 4 of draft-ietf-oauth-rfc7523bis: an assertion made for another
-		// server's endpoint must be worth nothing here.
-		return fail("the assertion's aud must be the issuer, alone")
-	case claims.Expires == nil || *claims.Expires <= now:
-		return fail("the assertion has expired")
-	case *claims.Expires > now+(maxAssertion+assertionSkew).Seconds():
-		return fail("the assertion lives too long")
-	case ahead(claims.IssuedAt) || ahead(claims.NotBefore):
-		return fail("the assertion is from the future")
-	case claims.ID == "":
-		return fail("the assertion has no jti")
+	if fault := claims.fault(c.ID, s.cfg.Issuer, s.now()); fault != "" {
+		return fail(fault)
 	}
 	key := "assertion:" + base64.RawURLEncoding.EncodeToString(hash([]byte(c.ID+"\x00"+claims.ID)))
-	err = s.cfg.Storage.UseOnce(ctx, key, time.UnixMilli(int64(*claims.Expires*1000)).Add(assertionSkew))
+	err = s.cfg.Storage.UseOnce(ctx, key, time.UnixMilli(int64(*claims.Expires*1000)).Add(clockMargin))
 	if errors.Is(err, ErrConflict) {
 		return fail("the assertion was used before")
 	} else if err != nil {
@@ -112,38 +99,66 @@ func (s *Server) verifyAssertion(ctx context.Context, c *Client, text string) er
 	return nil
 }
 
-// verifyByClient returns the payload of a JWT that c signed. A key that is not in the set
-// may have been added since it was fetched, so an unknown key has a set that is older than
-// a minute fetched once more.
+// fault is what is wrong with the claims of an assertion, or "".
+func (a *assertionClaims) fault(clientID, issuer string, at time.Time) string {
+	now := float64(at.UnixMilli()) / 1000
+	ahead := func(t *float64) bool { return t != nil && *t > now+assertionSkew.Seconds() }
+	switch {
+	case a.Issuer != clientID || a.Subject != clientID:
+		return "the assertion's iss and sub must be the client_id"
+	case a.Audience != issuer:
+		// Section 4 of draft-ietf-oauth-rfc7523bis: an assertion made for another
+		// server's endpoint must be worth nothing here.
+		return "the assertion's aud must be the issuer, alone"
+	case a.Expires == nil || *a.Expires <= now:
+		return "the assertion has expired"
+	case *a.Expires > now+(maxAssertion+assertionSkew).Seconds():
+		return "the assertion lives too long"
+	case ahead(a.IssuedAt) || ahead(a.NotBefore):
+		return "the assertion is from the future"
+	case a.ID == "":
+		return "the assertion has no jti"
+	}
+	return ""
+}
+
+// verifyByClient returns the payload of a JWT that c signed. Its key may have been added
+// since the set was fetched, so before the JWT is refused, a set that is older than a minute
+// is fetched once more.
 func (s *Server) verifyByClient(ctx context.Context, c *Client, jws *jose.JSONWebSignature) ([]byte, error) {
-	var since time.Time
-	for range 2 {
-		set, err := s.clientKeys(ctx, c, since)
+	for _, since := range []time.Time{{}, s.now().Add(-fetchMinAge)} {
+		keys, err := s.clientKeys(ctx, c, since)
 		if err != nil {
 			return nil, err
 		}
-		for _, k := range candidates(set, jws.Signatures[0].Protected) {
+		keys = slices.DeleteFunc(keys, func(k jose.JSONWebKey) bool { return !mayHaveSigned(k, jws.Signatures[0].Protected) })
+		for _, k := range keys[:min(len(keys), maxCandidates)] {
 			if payload, err := jws.Verify(k); err == nil {
 				return payload, nil
 			}
 		}
-		if c.JWKSURI == "" || len(set.Key(jws.Signatures[0].Protected.KeyID)) > 0 {
+		if c.JWKSURI == "" {
 			break
 		}
-		since = s.now().Add(-fetchMinAge)
 	}
 	return nil, clientFault(errors.New("no key of the client verifies the JWT"))
 }
 
-// candidates are the keys of set that may have made a signature with header h.
-func candidates(set *jose.JSONWebKeySet, h jose.Header) []jose.JSONWebKey {
-	return slices.DeleteFunc(slices.Clone(set.Keys), func(k jose.JSONWebKey) bool {
-		return h.KeyID != "" && k.KeyID != h.KeyID || k.Use == "enc" || k.Algorithm != "" && k.Algorithm != h.Algorithm || !k.IsPublic()
-	})
+// mayHaveSigned reports whether k is a public key that fits the header h. The algorithm is
+// the key's to say, and the header can only agree (RFC 8725, section 3.1).
+func mayHaveSigned(k jose.JSONWebKey, h jose.Header) bool {
+	if pub, ok := k.Key.(*rsa.PublicKey); ok && pub.N.BitLen() > maxClientRSA {
+		return false
+	}
+	_, err := algorithm(k.Key, h.Algorithm)
+	return err == nil && (k.Algorithm == "" || k.Algorithm == h.Algorithm) && (k.Use == "" || k.Use == "sig") &&
+		(k.KeyID == "" || h.KeyID == "" || k.KeyID == h.KeyID)
 }
 
-// clientKeys is the key set of c, by value or by reference.
-func (s *Server) clientKeys(ctx context.Context, c *Client, since time.Time) (*jose.JSONWebKeySet, error) {
+// clientKeys is the key set of c, by value or by reference, got no earlier than since. Keys
+// that this server cannot use are left out, as RFC 7517, section 5 has it: they are for
+// others.
+func (s *Server) clientKeys(ctx context.Context, c *Client, since time.Time) ([]jose.JSONWebKey, error) {
 	text := []byte(c.JWKS)
 	if c.JWKSURI != "" {
 		var err error
@@ -151,14 +166,21 @@ func (s *Server) clientKeys(ctx context.Context, c *Client, since time.Time) (*j
 			return nil, unavailable(err)
 		}
 	}
-	set := new(jose.JSONWebKeySet)
-	if err := json.Unmarshal(text, set); err != nil {
-		if c.JWKSURI != "" {
-			s.fetch.forget(c.JWKSURI)
-		}
-		return nil, clientFault(fmt.Errorf("the client's key set: %w", err))
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
 	}
-	return set, nil
+	if err := json.Unmarshal(text, &set); err != nil || set.Keys == nil {
+		s.fetch.forget(c.JWKSURI)
+		return nil, clientFault(errors.New("the client's key set is none"))
+	}
+	var keys []jose.JSONWebKey
+	for _, raw := range set.Keys {
+		var k jose.JSONWebKey
+		if k.UnmarshalJSON(raw) == nil {
+			keys = append(keys, k)
+		}
+	}
+	return keys, nil
 }
 
 // clientFault is a failed client authentication whose reason is for the log.

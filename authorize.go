@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // ServeAuthorize serves the authorization endpoint (RFC 6749, section 3.1).
@@ -61,7 +63,7 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, req *Authoriz
 	if err != nil {
 		return err
 	}
-	if user == nil && s.bounce(w, r, req) {
+	if user == nil && s.bounce(w, r, pathAuthorize, req.form) {
 		return nil
 	}
 	// Before a browser is sent on to an address that a client has chosen, its
@@ -102,13 +104,17 @@ func (s *Server) currentUser(r *http.Request) (*User, error) {
 	if err != nil || user == nil {
 		return nil, err
 	}
-	if user.Subject == "" || len(user.Subject) > maxSubject || !isText(user.Subject) {
+	if user.Subject == "" || len(user.Subject) > maxSubject || !isText(user.Subject) || s.cfg.OpenID != nil && !isASCII(user.Subject) {
 		return nil, errors.New("authwright: Authenticator.CurrentUser returned a user without a fit Subject")
 	}
 	return user, nil
 }
 
-const maxSubject = 255 // OpenID Connect Core, section 2
+const maxSubject = 255 // and ASCII: OpenID Connect Core, section 2
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII })
+}
 
 // wantsLogin reports whether user has to log in again before req can go on. Login
 // times are compared in whole seconds, which is what session stores keep.
@@ -116,11 +122,11 @@ func (s *Server) wantsLogin(req *AuthorizeRequest, user *User) bool {
 	authTime := user.AuthTime.Truncate(time.Second)
 	began := !req.began.IsZero()
 	switch {
-	case req.subject != "" && user.Subject != req.subject:
-		return true // the client expects somebody else
+	case req.subject != "" && user.Subject != req.subject, req.acrs != nil && !slices.Contains(req.acrs, user.ACR):
+		return true // the client expects somebody else, or a stronger proof
 	case began && !authTime.Before(req.began):
 		return false
-	case slices.Contains(req.Prompt, "login"), !began && slices.Contains(req.Prompt, "select_account"):
+	case slices.Contains(req.Prompt, "login"), req.maxAge == 0, !began && slices.Contains(req.Prompt, "select_account"):
 		return true
 	}
 	return req.maxAge >= 0 && s.now().Truncate(time.Second).Sub(authTime) > req.maxAge

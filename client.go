@@ -86,7 +86,8 @@ type Client struct {
 	IDTokenAlg string `json:"id_token_signed_response_alg,omitempty"`
 
 	// PostLogoutRedirectURIs are where a user may be sent after logging out, and
-	// BackchannelLogoutURI is told that one has.
+	// BackchannelLogoutURI is told that one has, if the client got tokens within
+	// [Config.RefreshTokenLifetime]. The latter must be https.
 	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty"`
 	BackchannelLogoutURI   string   `json:"backchannel_logout_uri,omitempty"`
 
@@ -150,6 +151,17 @@ func (c *Client) validate() error {
 		if err := validateRedirectURI(uri); err != nil {
 			return fmt.Errorf("RedirectURIs: %.256q %w", uri, err)
 		}
+	}
+	for _, uri := range c.PostLogoutRedirectURIs {
+		if err := validateRedirectURI(uri); err != nil {
+			return fmt.Errorf("PostLogoutRedirectURIs: %.256q %w", uri, err)
+		}
+	}
+	if uri := c.BackchannelLogoutURI; uri != "" && (!isHTTPS(uri) || validateRedirectURI(uri) != nil) {
+		return errors.New("BackchannelLogoutURI must be an https URL with a path and without a fragment")
+	}
+	if c.IDTokenAlg != "" && !slices.Contains(clientAlgorithms, c.idTokenAlg()) {
+		return fmt.Errorf("IDTokenAlg %.64q is not supported", c.IDTokenAlg)
 	}
 	for _, s := range slices.Concat(c.Scopes, c.DefaultScopes) {
 		if !isScopeToken(s) {

@@ -1,6 +1,7 @@
 package authwright
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -89,8 +90,8 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, f form, g *Grant
 	if err != nil {
 		return err
 	}
-	if user == nil || user.Subject != g.Subject {
-		// Somebody else is signed in by now: the request starts again, as theirs.
+	if user == nil || user.Subject != g.Subject || user.Session != g.Session {
+		// Somebody else is signed in by now, or anew: the request starts again, as theirs.
 		if again := s.restart(r); again != "" {
 			redirect(w, again)
 		} else {
@@ -113,6 +114,9 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, f form, g *Grant
 	case decision != "approve":
 		s.refuse(w, r, errDecision)
 		return nil
+	}
+	if g.Claims, err = s.withoutDeclined(g.Claims, asked, g.Scopes); err != nil {
+		return err
 	}
 	to, code := g.reply(), sec.redraw()
 	if err := s.storeCode(ctx, g, code); err != nil {
@@ -144,9 +148,12 @@ func (s *Server) refuseAnswer(w http.ResponseWriter, r *http.Request, g *Grant, 
 	s.log(r, e)
 	p := page{Title: "This did not work", Message: e.Description, Code: string(e.Code), Restart: s.restart(r)}
 	if g != nil {
-		p.Back = withResponse(g.RedirectURI, s.response(g.reply(),
-			param{"error", string(ErrAccessDenied)}, param{"error_description", "the consent page expired"}))
-		p.Client = g.ClientID
+		c, err := s.client(r.Context(), g.ClientID)
+		if err == nil && !c.Disabled && c.redirectsTo(g.RedirectURI) {
+			p.Client = cmp.Or(c.Name, c.ID)
+			p.Back = withResponse(g.RedirectURI, s.response(g.reply(),
+				param{"error", string(ErrAccessDenied)}, param{"error_description", "the consent page expired"}))
+		}
 	}
 	s.page(w, r, e.status(), "error", p)
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,17 +27,24 @@ type fetcher struct {
 	http *http.Client
 	now  func() time.Time
 
-	mu      sync.Mutex
-	answers map[string]*fetched // by URL
-	asked   map[string]*quota   // by host
+	mu     sync.Mutex
+	kept   map[string]*fetched  // by URL
+	asking map[string]*question // by URL
+	asked  map[string]*quota    // by host
 }
 
-// A fetched is an answer, or one that is still to come.
+// A fetched document is good until a point in time, and was last asked for at another, be it
+// in vain.
 type fetched struct {
-	done      chan struct{}
-	body      []byte
-	err       error
-	at, until time.Time
+	body         []byte
+	asked, until time.Time
+}
+
+// A question is asked by many and answered once.
+type question struct {
+	done chan struct{}
+	body []byte
+	err  error
 }
 
 // A quota is how often a host has been asked since a point in time.
@@ -50,7 +58,8 @@ const (
 	fetchMinAge  = time.Minute
 	fetchMaxAge  = 24 * time.Hour
 	fetchAge     = 10 * time.Minute // of an answer that does not say
-	maxFetched   = 1000             // answers kept
+	maxFetched   = 1000             // documents kept
+	maxAsking    = 100              // fetches at a time
 	fetchQuota   = 30               // fetches from one host in a minute
 )
 
@@ -76,56 +85,69 @@ func newFetcher(now func() time.Time, loopback bool, roots *x509.CertPool) *fetc
 			Timeout:       fetchTimeout,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		now:     now,
-		answers: make(map[string]*fetched),
-		asked:   make(map[string]*quota),
+		now:    now,
+		kept:   make(map[string]*fetched),
+		asking: make(map[string]*question),
+		asked:  make(map[string]*quota),
 	}
 }
 
-// get returns the document at target, of at most limit bytes. An answer that may still be
-// kept, and was got no earlier than since, is not asked for again.
+// get returns the document at target, of at most limit bytes. One that may still be kept,
+// and was asked for no earlier than since, is not asked for again.
 func (f *fetcher) get(ctx context.Context, target string, limit int64, since time.Time) ([]byte, error) {
 	f.mu.Lock()
-	a := f.answers[target]
-	if a == nil || a.settled() && (!f.now().Before(a.until) || a.at.Before(since)) {
+	if d := f.kept[target]; d != nil && f.now().Before(d.until) && !d.asked.Before(since) {
+		f.mu.Unlock()
+		return d.body, nil
+	}
+	q := f.asking[target]
+	if q == nil {
 		if err := f.spend(target); err != nil {
 			f.mu.Unlock()
 			return nil, err
 		}
-		a = &fetched{done: make(chan struct{})}
-		f.keep(target, a)
+		q = &question{done: make(chan struct{})}
+		f.asking[target] = q
 		// Somebody who gives up must not spoil it for those who wait with him.
-		go f.fetch(context.WithoutCancel(ctx), target, limit, a)
+		go f.fetch(context.WithoutCancel(ctx), target, limit, q)
 	}
 	f.mu.Unlock()
 	select {
-	case <-a.done:
-		return a.body, a.err
+	case <-q.done:
+		return q.body, q.err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }
 
-func (a *fetched) settled() bool {
-	select {
-	case <-a.done:
-		return true
-	default:
-		return false
+// fetch asks q. A failure is not worth remembering, nor does it spoil what is known; but
+// whoever has that is not to ask again at once.
+func (f *fetcher) fetch(ctx context.Context, target string, limit int64, q *question) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	body, age, err := f.ask(ctx, target, limit)
+	f.mu.Lock()
+	now := f.now()
+	if err == nil {
+		f.keep(target, &fetched{body: body, asked: now, until: now.Add(age)})
+	} else if d := f.kept[target]; d != nil {
+		d.asked = now
 	}
+	delete(f.asking, target)
+	f.mu.Unlock()
+	q.body, q.err = body, err
+	close(q.done)
 }
 
-// keep makes room for a among the answers.
-func (f *fetcher) keep(target string, a *fetched) {
-	if len(f.answers) >= maxFetched {
-		for old, b := range f.answers { // any: the order of a map is random
-			if b.settled() {
-				delete(f.answers, old)
-				break
-			}
+// keep makes room for d among the documents.
+func (f *fetcher) keep(target string, d *fetched) {
+	if len(f.kept) >= maxFetched {
+		for old := range f.kept { // any: the order of a map is random
+			delete(f.kept, old)
+			break
 		}
 	}
-	f.answers[target] = a
+	f.kept[target] = d
 }
 
 // spend counts a fetch against the quota of the host it goes to.
@@ -134,32 +156,22 @@ func (f *fetcher) spend(target string) error {
 	if err != nil || u.Scheme != "https" || u.User != nil {
 		return errors.New("authwright: not an https URL")
 	}
-	now, q := f.now(), f.asked[u.Hostname()]
+	if len(f.asking) >= maxAsking {
+		return errors.New("authwright: too many fetches under way")
+	}
+	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	now, q := f.now(), f.asked[host]
 	if q == nil || now.Sub(q.since) >= time.Minute {
 		if len(f.asked) >= maxFetched {
 			clear(f.asked)
 		}
 		q = &quota{since: now}
-		f.asked[u.Hostname()] = q
+		f.asked[host] = q
 	}
 	if q.n++; q.n > fetchQuota {
 		return errors.New("authwright: the host was asked too often")
 	}
 	return nil
-}
-
-func (f *fetcher) fetch(ctx context.Context, target string, limit int64, a *fetched) {
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
-	body, age, err := f.ask(ctx, target, limit)
-	f.mu.Lock()
-	a.body, a.err, a.at = body, err, f.now()
-	a.until = a.at.Add(age)
-	if err != nil && f.answers[target] == a {
-		delete(f.answers, target) // a failure is not worth remembering
-	}
-	f.mu.Unlock()
-	close(a.done)
 }
 
 func (f *fetcher) ask(ctx context.Context, target string, limit int64) ([]byte, time.Duration, error) {
@@ -190,9 +202,7 @@ func (f *fetcher) ask(ctx context.Context, target string, limit int64) ([]byte, 
 func (f *fetcher) forget(target string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if a := f.answers[target]; a != nil && a.settled() {
-		delete(f.answers, target)
-	}
+	delete(f.kept, target)
 }
 
 // maxAge is how long an answer may be kept (RFC 9111, section 5.2), within reason.
@@ -223,23 +233,19 @@ func checkAddress(address string, loopback bool) error {
 	if loopback && ip.IsLoopback() {
 		return nil
 	}
-	if !ip.IsGlobalUnicast() || ip.IsPrivate() || isSpecial(ip) {
+	special := func(block netip.Prefix) bool { return block.Contains(ip) }
+	if !ip.IsGlobalUnicast() || ip.IsPrivate() || ip.Is6() && !allocated.Contains(ip) || slices.ContainsFunc(specialUse, special) {
 		return errors.New("authwright: not a public address")
 	}
 	return nil
 }
 
-func isSpecial(ip netip.Addr) bool {
-	for _, prefix := range specialUse {
-		if prefix.Contains(ip) {
-			return true
-		}
-	}
-	return false
-}
+// allocated is all of IPv6 that is given out as global addresses. What carries an IPv4
+// address for a translator is outside of it.
+var allocated = netip.MustParsePrefix("2000::/3")
 
-// specialUse are the registered blocks that netip knows nothing of, and those that carry
-// an IPv4 address inside an IPv6 one.
+// specialUse are the registered blocks that netip knows nothing of, and those in which an
+// IPv6 address carries an IPv4 one.
 var specialUse = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),
 	netip.MustParsePrefix("100.64.0.0/10"),
@@ -250,13 +256,8 @@ var specialUse = []netip.Prefix{
 	netip.MustParsePrefix("198.51.100.0/24"),
 	netip.MustParsePrefix("203.0.113.0/24"),
 	netip.MustParsePrefix("240.0.0.0/4"),
-	netip.MustParsePrefix("::/96"),
-	netip.MustParsePrefix("64:ff9b::/96"),
-	netip.MustParsePrefix("64:ff9b:1::/48"),
-	netip.MustParsePrefix("100::/64"),
 	netip.MustParsePrefix("2001::/23"),
 	netip.MustParsePrefix("2001:db8::/32"),
 	netip.MustParsePrefix("2002::/16"),
 	netip.MustParsePrefix("3fff::/20"),
-	netip.MustParsePrefix("5f00::/16"),
 }

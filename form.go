@@ -64,9 +64,16 @@ func (f form) repeated(names []string) string {
 	return ""
 }
 
-// without returns f less the parameter name.
+// without returns f less the parameters names.
 func (f form) without(names ...string) form {
 	return slices.DeleteFunc(slices.Clone(f), func(p param) bool { return slices.Contains(names, p.name) })
+}
+
+// only returns the parameters names, and more, of f.
+func (f form) only(names []string, more ...string) form {
+	return slices.DeleteFunc(slices.Clone(f), func(p param) bool {
+		return !slices.Contains(names, p.name) && !slices.Contains(more, p.name)
+	})
 }
 
 // encode returns f as a query that parseForm reads back.

@@ -201,7 +201,7 @@ type browser struct {
 func (w *world) browser() *browser {
 	jar, err := cookiejar.New(nil)
 	require.NoError(w.t, err)
-	return &browser{&http.Client{Jar: jar, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
+	return &browser{&http.Client{Transport: w.ts.Client().Transport, Jar: jar, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
 		if !strings.HasPrefix(r.URL.String(), w.ts.URL+"/") {
 			return http.ErrUseLastResponse
 		}
@@ -335,7 +335,7 @@ func (w *world) postForm(path string, f url.Values, auth ...string) answer {
 	if len(auth) == 2 {
 		r.SetBasicAuth(url.QueryEscape(auth[0]), url.QueryEscape(auth[1]))
 	}
-	return w.do(http.DefaultClient, r)
+	return w.do(w.ts.Client(), r)
 }
 
 // codeForm is a good redemption of code, with changes as in request.

@@ -1,6 +1,7 @@
 package authwright
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,7 +26,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) (any, error)
 	if err != nil {
 		return nil, err
 	}
-	if c.accepts(AuthNone) || c.Disabled {
+	if c.public() || c.Disabled {
 		// Section 2.1: an endpoint that anybody could ask would test guesses.
 		return nil, errClientAuth
 	}
@@ -58,16 +59,19 @@ func (s *Server) describeToken(ctx context.Context, c *Client, text string) (map
 			return nil, ErrNotFound
 		}
 		var answer map[string]any
-		if err := json.Unmarshal(claims.payload, &answer); err != nil {
+		d := json.NewDecoder(bytes.NewReader(claims.payload))
+		d.UseNumber() // a host's number may have more digits than a float
+		if err := d.Decode(&answer); err != nil {
 			return nil, errors.Join(ErrNotFound, err)
 		}
 		answer["active"], answer["token_type"] = true, "Bearer"
 		return answer, nil
 	}
 	sec, _ := parseSecret(text)
-	if m, err := s.judgeRefresh(g, sec); err != nil || m != advance || g.ClientID != c.ID {
+	if m, err := s.judgeRefresh(g, sec); err != nil || m != advance || g.ClientID != c.ID || !c.mayUse("refresh_token") {
 		return nil, ErrNotFound
 	}
+	// No aud and no token_type, so that no resource takes it for an access token.
 	return map[string]any{
 		"active": true, "client_id": g.ClientID, "sub": g.Subject, "scope": strings.Join(g.Scopes, " "),
 		"iss": s.cfg.Issuer, "exp": g.ExpiresAt.Unix(), "iat": g.RotatedAt.Unix(),

@@ -167,6 +167,7 @@ func viewKeys(keys []*signingKey, now time.Time, keep time.Duration) (*keyView, 
 	var set jose.JSONWebKeySet
 	for _, k := range keys {
 		change(k.from)
+		v.byID[k.public.KeyID] = k // for as long as it is there: hints are old ID tokens
 		if retired := k.retired(keys, keep); !retired.IsZero() {
 			change(retired)
 			if !now.Before(retired) {
@@ -174,7 +175,6 @@ func viewKeys(keys []*signingKey, now time.Time, keep time.Duration) (*keyView, 
 			}
 		}
 		set.Keys = append(set.Keys, k.public)
-		v.byID[k.public.KeyID] = k
 		if !slices.Contains(v.algorithms, k.alg) {
 			v.algorithms = append(v.algorithms, k.alg)
 		}

@@ -25,7 +25,7 @@ type Authenticator interface {
 // A User is somebody the host has authenticated.
 type User struct {
 	// Subject is stable, unique at this issuer and never reassigned. It becomes
-	// the sub claim, and has at most 255 bytes.
+	// the sub claim, and has at most 255 bytes; with [Config.OpenID], of ASCII.
 	Subject string
 
 	// Name is shown on the consent page. Empty means Subject.
@@ -75,12 +75,12 @@ func (l loginRedirect) Login(w http.ResponseWriter, _ *http.Request, req *Author
 // bounce gives a session cookie that is SameSite=Strict its chance. The browser
 // withholds it from a navigation that began at the client's site, and sends it with
 // one that begins here. It reports whether it answered.
-func (s *Server) bounce(w http.ResponseWriter, r *http.Request, req *AuthorizeRequest) bool {
+func (s *Server) bounce(w http.ResponseWriter, r *http.Request, path string, f form) bool {
 	h := r.Header
-	if h.Get("Sec-Fetch-Site") != "cross-site" || h.Get("Sec-Fetch-Dest") != "document" || req.form.has(paramBounced) {
+	if h.Get("Sec-Fetch-Site") != "cross-site" || h.Get("Sec-Fetch-Dest") != "document" || f.has(paramBounced) {
 		return false
 	}
-	f := append(req.form.without(paramBounced), param{paramBounced, "1"})
-	s.page(w, r, http.StatusOK, "bounce", page{Title: "One moment", Next: s.base + pathAuthorize + "?" + f.encode()})
+	f = append(f.without(paramBounced), param{paramBounced, "1"})
+	s.page(w, r, http.StatusOK, "bounce", page{Title: "One moment", Next: s.base + path + "?" + f.encode()})
 	return true
 }

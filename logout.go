@@ -1,6 +1,7 @@
 package authwright
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -49,37 +50,63 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	confirmed := r.Method == http.MethodPost && req.form.has("confirm")
+	if confirmed { // which only our own page can be told
+		if err := s.csrf.Check(r); err != nil {
+			return &Error{Code: ErrAccessDenied, Description: errForeign.Description, Status: http.StatusForbidden, Err: err}
+		}
+	} else if r.Method == http.MethodPost {
+		// A GET that means the same has the user's SameSite=Lax session.
+		redirect(w, s.base+pathLogout+"?"+req.form.encode())
+		return nil
+	}
 	user, err := s.currentUser(r)
 	if err != nil {
 		return err
 	}
+	if user == nil && s.bounce(w, r, pathLogout, req.form) {
+		return nil
+	}
+	// Section 2: a client that cannot show that this user is its own has no say, so
+	// the user is asked.
+	hinted := user != nil && req.hint.concerns(user)
+	if user != nil && !hinted && !confirmed {
+		s.askLogout(w, r, req, user)
+		return nil
+	}
 	if user != nil {
-		// Section 2: a client that cannot show that this user is its own has no
-		// say, so the user is asked. Only our own page can answer for the user.
-		hinted := req.hint != nil && req.hint.Subject == user.Subject && (req.hint.Session == "" || req.hint.Session == user.Session)
-		confirmed := r.Method == http.MethodPost && req.form.has("confirm")
-		if confirmed {
-			if err := s.csrf.Check(r); err != nil {
-				return &Error{Code: ErrAccessDenied, Description: errForeign.Description, Status: http.StatusForbidden, Err: err}
-			}
-		}
-		if !hinted && !confirmed {
-			s.askLogout(w, r, req, user)
-			return nil
+		// While the user is signed in, what fails can be tried again.
+		if err := s.endSession(r.Context(), user); err != nil {
+			return unavailable(err)
 		}
 		if err := s.cfg.OpenID.Logout(w, r); err != nil {
 			return err
 		}
-		if err := s.endSession(r.Context(), user); err != nil {
-			return unavailable(err)
-		}
 	}
+	s.afterLogout(w, r, req, hinted)
+	return nil
+}
+
+// afterLogout leads the user to where the client wants. If nobody has vouched for the
+// client, and it has not shown that the user is its own, the user decides (section 3;
+// RFC 9700, section 4.11.2).
+func (s *Server) afterLogout(w http.ResponseWriter, r *http.Request, req *logout, hinted bool) {
 	if req.target == "" {
 		s.page(w, r, http.StatusOK, "logged_out", page{Title: "You are signed out"})
-		return nil
+		return
 	}
-	redirect(w, withState(req.target, req.form.get("state")))
-	return nil
+	target := withState(req.target, req.form.get("state"))
+	if req.client.Unverified && !hinted {
+		to := (&Consent{RedirectURI: req.target}).RedirectHost()
+		s.page(w, r, http.StatusOK, "logged_out", page{Title: "You are signed out", Back: target, Client: to})
+		return
+	}
+	redirect(w, target)
+}
+
+// concerns reports whether h was issued for the session that user is in.
+func (h *idTokenHint) concerns(user *User) bool {
+	return h != nil && h.Subject == user.Subject && (h.Session == "" || h.Session == user.Session)
 }
 
 // readLogout reads a request as far as it can be trusted.
@@ -114,7 +141,7 @@ func (s *Server) readLogout(w http.ResponseWriter, r *http.Request) (*logout, er
 		}
 	}
 	if uri := f.get("post_logout_redirect_uri"); uri != "" {
-		if req.client == nil || !slices.Contains(req.client.PostLogoutRedirectURIs, uri) || validateRedirectURI(uri) != nil {
+		if req.client == nil || req.client.Disabled || !slices.Contains(req.client.PostLogoutRedirectURIs, uri) || validateRedirectURI(uri) != nil {
 			return nil, &Error{Code: ErrInvalidRequest, Description: "post_logout_redirect_uri is not registered"}
 		}
 		req.target = uri
@@ -124,16 +151,12 @@ func (s *Server) readLogout(w http.ResponseWriter, r *http.Request) (*logout, er
 
 // askLogout asks the user. The form carries the request along, to be checked again.
 func (s *Server) askLogout(w http.ResponseWriter, r *http.Request, req *logout, user *User) {
-	p := page{Title: "Sign out?", Message: user.Subject, Next: ""}
-	if user.Name != "" {
-		p.Message = user.Name
-	}
+	p := page{Title: "Sign out?", Message: cmp.Or(user.Name, user.Subject), Restart: s.base + pathLogout}
 	for _, f := range req.form.without("confirm") {
 		if slices.Contains(logoutParams, f.name) {
 			p.Fields = append(p.Fields, field{f.name, f.value})
 		}
 	}
-	p.Restart = s.base + pathLogout
 	s.page(w, r, http.StatusOK, "logout", p)
 }
 
@@ -145,8 +168,9 @@ func withState(uri, state string) string {
 	return withResponse(uri, form{{"state", state}})
 }
 
-// endSession revokes what belonged to the session of user and tells the clients. Grants
-// with offline_access outlive it (OpenID Connect Back-Channel Logout, section 2.7).
+// endSession tells the clients that the session of user is over, and revokes what they were
+// given in it. Grants with offline_access outlive it (OpenID Connect Back-Channel Logout,
+// section 2.7), and so do those of plain OAuth, which knows no sessions.
 func (s *Server) endSession(ctx context.Context, user *User) error {
 	if s.cfg.Index == nil {
 		return nil
@@ -158,17 +182,18 @@ func (s *Server) endSession(ctx context.Context, user *User) error {
 			return err
 		}
 		for _, g := range grants {
-			if g.Stage != StageActive || !slices.Contains(g.Scopes, "openid") || user.Session != "" && g.Session != user.Session {
+			if !s.isPartOf(g, user) {
 				continue
 			}
-			if !told[g.ClientID] {
+			if g.Stage == StageActive && !told[g.ClientID] {
 				told[g.ClientID] = true
 				s.tell(ctx, user, g.ClientID)
 			}
-			if user.Session != "" && !slices.Contains(g.Scopes, "offline_access") {
-				if err := s.RevokeGrant(ctx, g.ID); err != nil && !errors.Is(err, ErrNotFound) {
-					return err
-				}
+			if slices.Contains(g.Scopes, "offline_access") {
+				continue
+			}
+			if err := s.RevokeGrant(ctx, g.ID); err != nil && !errors.Is(err, ErrNotFound) {
+				return err
 			}
 		}
 		page, more = next, next != ""
@@ -176,18 +201,25 @@ func (s *Server) endSession(ctx context.Context, user *User) error {
 	return nil
 }
 
+// isPartOf reports whether g belongs to the session of user, and is of any use still. If the
+// host does not tell sessions apart, all belong to it.
+func (s *Server) isPartOf(g *Grant, user *User) bool {
+	alive := (g.Stage == StageCode || g.Stage == StageActive) && s.now().Before(g.ExpiresAt)
+	return alive && s.isOpenID(g.Scopes) && (user.Session == "" || g.Session == user.Session)
+}
+
 // tell sends a client the news that user has logged out (OpenID Connect Back-Channel Logout
-// 1.0), without letting the user wait for it.
+// 1.0), without letting the user wait for it, nor for the client's own document.
 func (s *Server) tell(ctx context.Context, user *User, clientID string) {
-	c, err := s.client(ctx, clientID)
-	if err != nil || c.BackchannelLogoutURI == "" {
-		return
-	}
 	ctx = context.WithoutCancel(ctx)
 	s.background.Go(func() {
-		if err := s.sendLogout(ctx, c, user); err != nil {
+		c, err := s.client(ctx, clientID)
+		if err == nil && c.BackchannelLogoutURI != "" {
+			err = s.sendLogout(ctx, c, user)
+		}
+		if err != nil && !errors.Is(err, ErrNotFound) {
 			s.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "authwright: back-channel logout failed",
-				slog.String("client_id", limit(c.ID)), slog.Any("cause", err))
+				slog.String("client_id", limit(clientID)), slog.Any("cause", err))
 		}
 	})
 }
@@ -201,8 +233,8 @@ func (s *Server) sendLogout(ctx context.Context, c *Client, user *User) error {
 	}
 	body := strings.NewReader(url.Values{"logout_token": {token}}.Encode())
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.BackchannelLogoutURI, body)
-	if err != nil {
-		return errors.New("authwright: not a URL")
+	if err != nil || req.URL.Scheme != "https" {
+		return errors.New("authwright: not an https URL")
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	resp, err := s.fetch.http.Do(req)

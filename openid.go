@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -23,6 +24,9 @@ type OpenID struct {
 
 	// Logout ends the host's session of the user of r, by a cookie on w for
 	// instance, and writes no body. Nil means that clients cannot log users out.
+	// With [Config.Index] the clients that the user has signed in to are told, and
+	// what they got without offline_access is revoked. A host's own button can do
+	// all this, too, by a form that posts confirm=yes to [Server.ServeLogout].
 	Logout func(w http.ResponseWriter, r *http.Request) error
 
 	// IDTokenLifetime is five minutes if zero.
@@ -66,8 +70,11 @@ func (cfg *Config) withOpenID() error {
 		}
 	}
 	// The server is itself a resource, with the userinfo endpoint.
-	if !slices.ContainsFunc(cfg.Resources, func(r Resource) bool { return r.ID == cfg.Issuer }) {
+	i := slices.IndexFunc(cfg.Resources, func(r Resource) bool { return canonicalResource(r.ID) == canonicalResource(cfg.Issuer) })
+	if i < 0 {
 		cfg.Resources = append(cfg.Resources, Resource{ID: cfg.Issuer, Scopes: names})
+	} else if cfg.Resources[i].ID != cfg.Issuer {
+		return fmt.Errorf("Resources: %q must be spelled like Issuer, which it is with OpenID", cfg.Resources[i].ID)
 	}
 	return nil
 }
@@ -90,8 +97,9 @@ type claimsRequest struct {
 
 // A claimRequest is nil for a claim that is merely asked for.
 type claimRequest struct {
-	Essential bool            `json:"essential,omitempty"`
-	Value     json.RawMessage `json:"value,omitempty"`
+	Essential bool              `json:"essential,omitempty"`
+	Value     json.RawMessage   `json:"value,omitempty"`
+	Values    []json.RawMessage `json:"values,omitempty"`
 }
 
 const maxClaimsRequest = 4 << 10
@@ -105,6 +113,9 @@ func parseClaims(text string) (json.RawMessage, error) {
 	var c claimsRequest
 	if len(text) > maxClaimsRequest || json.Unmarshal([]byte(text), &c) != nil {
 		return nil, fault
+	}
+	if sub := c.IDToken["sub"]; sub != nil && sub.Value != nil && c.subject() == "" {
+		return nil, fault // nobody is called that
 	}
 	kept, err := json.Marshal(c)
 	if err != nil {
@@ -142,6 +153,38 @@ func (c claimsRequest) subject() (subject string) {
 	return subject
 }
 
+// acrs are the authentication contexts of which the login must have one, or nil (section
+// 5.5.1.1).
+func (c claimsRequest) acrs() []string {
+	r := c.IDToken["acr"]
+	if r == nil || !r.Essential {
+		return nil
+	}
+	var acrs []string
+	for _, value := range append(r.Values, r.Value) {
+		var acr string
+		if json.Unmarshal(value, &acr) == nil && acr != "" {
+			acrs = append(acrs, acr)
+		}
+	}
+	return acrs
+}
+
+// withoutDeclined is a kept claims request without the claims that the user was shown as part
+// of the scopes asked for, and has declined with one of them.
+func (s *Server) withoutDeclined(kept json.RawMessage, asked, granted []string) (json.RawMessage, error) {
+	if len(kept) == 0 {
+		return kept, nil
+	}
+	c, shown, covered := readClaims(kept), s.covered(asked), s.covered(granted)
+	declined := func(name string, _ *claimRequest) bool {
+		return slices.Contains(shown, name) && !slices.Contains(covered, name)
+	}
+	maps.DeleteFunc(c.UserInfo, declined)
+	maps.DeleteFunc(c.IDToken, declined)
+	return json.Marshal(c)
+}
+
 // covered are the claims that scopes disclose.
 func (s *Server) covered(scopes []string) []string {
 	var names []string
@@ -164,12 +207,19 @@ func (s *Server) userClaims(ctx context.Context, g *Grant, names []string) (map[
 		return nil, err
 	}
 	for _, name := range names {
-		if v, ok := known[name]; ok && v != nil && v != "" && !slices.Contains(reservedClaims, name) {
-			claims[name] = v
+		value, err := json.Marshal(known[name])
+		if err != nil {
+			return nil, fmt.Errorf("authwright: OpenID.UserInfo: the claim %q: %w", name, err)
+		}
+		if !slices.Contains(nothing, string(value)) && !slices.Contains(reservedClaims, name) {
+			claims[name] = json.RawMessage(value)
 		}
 	}
 	return claims, nil
 }
+
+// nothing is what a claim that is not known looks like. Section 5.3.2 has it left out.
+var nothing = []string{`null`, `""`, `[]`, `{}`}
 
 // idToken signs an ID token for g (OpenID Connect Core, section 2). On refresh it says of
 // the login what the first one said, and has no nonce (section 12.2).

@@ -32,6 +32,7 @@ type AuthorizeRequest struct {
 	challenge string
 	claims    json.RawMessage
 	subject   string    // the only user who will do; empty: anybody
+	acrs      []string  // of which the login must have one; nil: no demand
 	began     time.Time // when a login was first asked for; zero on the first visit
 }
 
@@ -84,8 +85,10 @@ func (s *Server) authorizeRequest(ctx context.Context, f form) (*AuthorizeReques
 		LoginHint:   f.get("login_hint"),
 		UILocales:   strings.Fields(f.get("ui_locales")),
 		ACRValues:   strings.Fields(f.get("acr_values")),
-		form:        f,
-		maxAge:      -1,
+		// What is not known goes no further: a code_verifier sent here by mistake
+		// has no business in a URL of the login page.
+		form:   f.only(authorizeParams, "resource"),
+		maxAge: -1,
 	}, nil
 }
 
@@ -100,6 +103,9 @@ func (c *Client) redirectsTo(uri string) bool {
 // check validates the rest of a request. An error it returns belongs to the client.
 func (s *Server) check(req *AuthorizeRequest) error {
 	f := req.form
+	if modes := f.all("response_mode"); len(modes) == 1 && modes[0] == "form_post" {
+		req.mode = modes[0] // for errors, too
+	}
 	if name := f.repeated(authorizeParams); name != "" {
 		return &Error{Code: ErrInvalidRequest, Description: name + " is there more than once"}
 	}
@@ -116,9 +122,8 @@ func (s *Server) check(req *AuthorizeRequest) error {
 			return &Error{Code: ErrorCode(name + "_not_supported")}
 		}
 	}
-	switch mode := f.get("response_mode"); mode {
+	switch f.get("response_mode") {
 	case "", "query", "form_post":
-		req.mode = mode
 	default:
 		return &Error{Code: ErrInvalidRequest, Description: "response_mode is not supported"}
 	}
@@ -144,6 +149,10 @@ func (s *Server) check(req *AuthorizeRequest) error {
 	if req.Resources, err = s.requestedResources(req.Client, f.all("resource"), req.Scopes); err != nil {
 		return err
 	}
+	if s.cfg.OpenID != nil && !req.Client.mayUse("refresh_token") {
+		// OpenID Connect Core, section 11: who cannot have it is not refused, either.
+		req.Scopes = slices.DeleteFunc(req.Scopes, func(name string) bool { return name == "offline_access" })
+	}
 	openID := s.isOpenID(req.Scopes)
 	if req.challenge, err = parseChallenge(f, req.Client.InsecureWithoutPKCE && openID && !req.Client.public() && s.cfg.Profile != MCP); err != nil || !openID {
 		return err
@@ -157,7 +166,9 @@ func (s *Server) checkOpenID(req *AuthorizeRequest) error {
 	if req.claims, err = parseClaims(req.form.get("claims")); err != nil {
 		return err
 	}
-	req.subject = readClaims(req.claims).subject()
+	claims := readClaims(req.claims)
+	req.subject, req.acrs = claims.subject(), claims.acrs()
+	req.ACRValues = union(slices.Clone(req.acrs), req.ACRValues)
 	if text := req.form.get("id_token_hint"); text != "" {
 		hint, err := s.readIDToken(text)
 		if err != nil {

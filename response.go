@@ -68,7 +68,8 @@ func (s *Server) respondError(w http.ResponseWriter, r *http.Request, to reply, 
 func authorizationError(err error) *Error {
 	e := asError(err)
 	switch e.Code {
-	case ErrServerError, ErrInvalidClient, ErrInvalidGrant, ErrUnsupportedGrantType, ErrInvalidToken:
+	case ErrServerError, ErrInvalidClient, ErrInvalidGrant, ErrUnsupportedGrantType, ErrInvalidToken,
+		ErrInsufficientScope, ErrInvalidClientMetadata, ErrInvalidRedirectURI:
 		return &Error{Code: ErrServerError, Err: e}
 	}
 	return e

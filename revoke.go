@@ -3,6 +3,7 @@ package authwright
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 )
@@ -32,19 +33,24 @@ func (s *Server) revokeToken(w http.ResponseWriter, r *http.Request) (any, error
 		return nil, &Error{Code: ErrInvalidRequest, Description: "token is missing"}
 	}
 	g, _, err := s.findToken(r.Context(), f.get("token"))
-	switch {
-	case errors.Is(err, ErrNotFound): // section 2.2: an invalid token is as good as revoked
-	case err != nil:
-		return nil, unavailable(err)
-	case g.ClientID != c.ID:
+	if err == nil && g.ClientID != c.ID {
 		return nil, &Error{Code: ErrUnauthorizedClient, Description: "the token was issued to another client"}
-	default:
-		if err := s.RevokeGrant(r.Context(), g.ID); err != nil && !errors.Is(err, ErrNotFound) {
-			return nil, &Error{Code: ErrTemporarilyUnavailable, Description: "the token may still be valid; try again", RetryAfter: time.Second, Err: err}
-		}
+	}
+	if err == nil {
+		err = s.RevokeGrant(r.Context(), g.ID)
+	}
+	switch {
+	case errors.Is(err, errNoToken):
+		return nil, &Error{Code: "unsupported_token_type", Description: "only access tokens and refresh tokens can be revoked"}
+	case err != nil && !errors.Is(err, ErrNotFound): // section 2.2: an invalid token is as good as revoked
+		return nil, &Error{Code: ErrTemporarilyUnavailable, Description: "the token may still be valid; try again", RetryAfter: time.Second, Err: err}
 	}
 	return struct{}{}, nil
 }
+
+// errNoToken says that something was issued here and opens no resource, so that there is
+// nothing to revoke: a code or an ID token.
+var errNoToken = fmt.Errorf("authwright: neither an access token nor a refresh token: %w", ErrNotFound)
 
 // findToken finds the grant that a token, of either kind, was made from. The claims are
 // those of an access token, and nil for a refresh token. Whatever is not a token of this
@@ -55,13 +61,19 @@ func (s *Server) findToken(ctx context.Context, text string) (*Grant, *accessCla
 		if err != nil {
 			return nil, nil, err
 		}
-		if !same(g.Lineage, hash(sec.lineage[:])) {
-			return nil, nil, ErrNotFound
+		if same(g.Lineage, hash(sec.lineage[:])) {
+			return g, nil, nil
 		}
-		return g, nil, nil
+		if same(g.Secret, sec.hash()) {
+			return nil, nil, errNoToken
+		}
+		return nil, nil, ErrNotFound
 	}
 	claims, err := s.readAccessToken(text)
 	if err != nil {
+		if _, err := s.readJWT(text, typeIDToken); err == nil {
+			return nil, nil, errNoToken
+		}
 		return nil, nil, errors.Join(ErrNotFound, err)
 	}
 	g, err := s.cfg.Storage.Grant(ctx, claims.GrantID)

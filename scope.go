@@ -71,7 +71,7 @@ func (s *Server) requestedScopes(c *Client, text string) ([]string, error) {
 }
 
 func (s *Server) knowsScope(name string) bool {
-	return s.cfg.Scopes == nil || slices.ContainsFunc(s.cfg.Scopes, func(sc Scope) bool { return sc.Name == name })
+	return s.anyScope || slices.ContainsFunc(s.cfg.Scopes, func(sc Scope) bool { return sc.Name == name })
 }
 
 // requestedResources is where a grant's tokens will be good (RFC 8707, section 2):

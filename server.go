@@ -29,6 +29,7 @@ type Server struct {
 	fetch     *fetcher
 	keys      keyring
 	metadata  atomic.Pointer[document]
+	anyScope  bool // the host has listed none
 
 	background sync.WaitGroup              // telling clients of logouts
 	routes     map[string]http.HandlerFunc // by path, less the issuer's
@@ -38,6 +39,7 @@ type Server struct {
 // NewServer returns a Server for cfg, or an error that names the field at fault.
 // It keeps no reference to the slices of cfg.
 func NewServer(cfg Config) (*Server, error) {
+	anyScope := cfg.Scopes == nil // before those of OpenID Connect are there
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, fmt.Errorf("authwright: Config.%w", err)
@@ -51,6 +53,7 @@ func NewServer(cfg Config) (*Server, error) {
 		base:      u.Path,
 		origin:    u.Scheme + "://" + u.Host,
 		resources: cfg.Resources,
+		anyScope:  anyScope,
 		csrf:      http.NewCrossOriginProtection(),
 		slow:      newSlowHashes(),
 		fetch:     newFetcher(cfg.Now, cfg.InsecureFetchLoopback, cfg.FetchRoots),
@@ -187,7 +190,7 @@ func allow(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	e := asError(err)
 	s.log(r, e)
-	if e.Code == ErrInvalidToken || e.Code == ErrInsufficientScope {
+	if (e.Code == ErrInvalidToken || e.Code == ErrInsufficientScope) && w.Header().Get("WWW-Authenticate") == "" {
 		w.Header().Set("WWW-Authenticate", challenge(r, e))
 	}
 	if e.Code == ErrInvalidClient && r.Header.Values("Authorization") != nil {

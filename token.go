@@ -158,6 +158,9 @@ func (s *Server) advance(ctx context.Context, c *Client, g *Grant, sec secret, f
 	g.Stage = StageActive
 	g.RotatedAt = now
 	g.ExpiresAt = earlier(now.Add(s.cfg.RefreshTokenLifetime), g.EndsAt)
+	if c.BackchannelLogoutURI != "" && !c.mayUse("refresh_token") {
+		g.ExpiresAt = now.Add(s.cfg.RefreshTokenLifetime) // to know whom to tell of a logout
+	}
 	resp, err := s.newTokens(ctx, c, g, &next, f)
 	if err != nil {
 		return nil, err

@@ -18,7 +18,27 @@ func (s *Server) ServeUserInfo(w http.ResponseWriter, r *http.Request) {
 	s.serveAPI(w, r, s.userInfo, http.MethodGet, http.MethodPost)
 }
 
+// userInfo adds to an error the challenge of RFC 6750, section 3.
 func (s *Server) userInfo(w http.ResponseWriter, r *http.Request) (any, error) {
+	claims, err := s.describeUser(w, r)
+	if err == nil {
+		return claims, nil
+	}
+	e, challenge := asError(err), `Bearer realm="`+s.cfg.Issuer+`"`
+	if !errors.Is(err, errNoCredentials) { // who brought no token is told no error
+		challenge += `, error="` + string(e.Code) + `", error_description="` + printable(e.Description) + `"`
+	}
+	if e.Code == ErrInsufficientScope {
+		challenge += `, scope="openid"`
+	}
+	if e.status() < 500 {
+		w.Header().Set("WWW-Authenticate", challenge)
+	}
+	return nil, err
+}
+
+// describeUser is what the client that presents an access token may know of its user.
+func (s *Server) describeUser(w http.ResponseWriter, r *http.Request) (map[string]any, error) {
 	text, err := presentedToken(w, r)
 	if err != nil {
 		return nil, err
@@ -29,26 +49,26 @@ func (s *Server) userInfo(w http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	ctx := r.Context()
 	g, err := s.cfg.Storage.Grant(ctx, token.GrantID)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if errors.Is(err, ErrNotFound) {
+		return nil, errTokenRevoked
+	} else if err != nil {
 		return nil, unavailable(err)
 	}
-	live := false
-	if err == nil {
-		if live, err = s.alive(ctx, g); err != nil {
-			return nil, unavailable(err)
-		}
+	if err := s.allowOrigin(w, r, g.ClientID); err != nil {
+		return nil, err
+	}
+	live, err := s.alive(ctx, g)
+	if err != nil {
+		return nil, unavailable(err)
 	}
 	scopes := strings.Fields(token.Scope)
 	switch {
 	case !live || g.Subject != token.Subject:
-		return nil, &Error{Code: ErrInvalidToken, Description: "the access token was revoked"}
+		return nil, errTokenRevoked
 	case !slices.Contains(token.Audience, s.cfg.Issuer):
 		return nil, &Error{Code: ErrInvalidToken, Description: "the access token is for another resource"}
 	case !slices.Contains(scopes, "openid"):
 		return nil, &Error{Code: ErrInsufficientScope, Description: "the scope openid is required"}
-	}
-	if err := s.allowOrigin(w, r, g.ClientID); err != nil {
-		return nil, err
 	}
 	names := append(s.covered(scopes), slices.Collect(maps.Keys(readClaims(g.Claims).UserInfo))...)
 	claims, err := s.userClaims(ctx, g, names)
@@ -60,6 +80,11 @@ func (s *Server) userInfo(w http.ResponseWriter, r *http.Request) (any, error) {
 	claims["sub"] = g.Subject
 	return claims, nil
 }
+
+var (
+	errTokenRevoked  = &Error{Code: ErrInvalidToken, Description: "the access token was revoked"}
+	errNoCredentials = &Error{Code: ErrInvalidToken, Description: "an access token is required"}
+)
 
 // presentedToken is the access token of r: from the Authorization header or, as RFC 6750,
 // section 2.2 has it, from a form; never from a URL, where logs would keep it.
@@ -77,17 +102,20 @@ func presentedToken(w http.ResponseWriter, r *http.Request) (string, error) {
 		}
 	}
 	text, present := bearer(r)
+	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	switch {
 	case query.has("access_token"):
 		return "", &Error{Code: ErrInvalidRequest, Description: "an access token does not belong into a URL"}
 	case len(r.Header.Values("Authorization")) > 1, present && body.has("access_token"), len(body.all("access_token")) > 1:
 		return "", &Error{Code: ErrInvalidRequest, Description: "more than one access token"}
+	case present && text == "" && strings.EqualFold(scheme, "Bearer"):
+		return "", &Error{Code: ErrInvalidRequest, Description: "the Authorization header has no token"}
 	case present && text == "":
-		return "", &Error{Code: ErrInvalidRequest, Description: "the Authorization header has no Bearer token"}
+		return "", errNoCredentials // RFC 6750, section 3.1: of another scheme is none
 	case present:
 		return text, nil
 	case body.has("access_token"):
 		return body.get("access_token"), nil
 	}
-	return "", &Error{Code: ErrInvalidToken, Description: "an access token is required"}
+	return "", errNoCredentials
 }

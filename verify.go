@@ -52,7 +52,7 @@ func (s *Server) readJWT(text, typ string) ([]byte, error) {
 		return nil, errors.New("authwright: JWT: malformed") // err quotes the header
 	}
 	header := jws.Signatures[0].Protected
-	if got, _ := header.ExtraHeaders[jose.HeaderType].(string); !strings.EqualFold(got, typ) {
+	if got := jwtType(header); got != strings.ToLower(typ) || isExtended(header) {
 		return nil, fmt.Errorf("authwright: JWT: not of type %s", typ)
 	}
 	key := keys.byID[header.KeyID]
@@ -67,6 +67,25 @@ func (s *Server) readJWT(text, typ string) ([]byte, error) {
 }
 
 const maxJWT = 16 << 10
+
+// jwtType is the typ of h, in small letters and without the prefix that may be left out
+// (RFC 7515, section 4.1.9). Without any it is empty.
+func jwtType(h jose.Header) string {
+	typ, ok := h.ExtraHeaders[jose.HeaderType]
+	if !ok {
+		return ""
+	}
+	return strings.TrimPrefix(strings.ToLower(fmt.Sprint(typ)), "application/")
+}
+
+// isExtended reports whether h has extensions, which whoever does not understand them must
+// refuse (RFC 7515, section 4.1.11). None is understood here; go-jose knows b64, with which
+// the same bytes have two meanings.
+func isExtended(h jose.Header) bool {
+	_, critical := h.ExtraHeaders["crit"]
+	_, b64 := h.ExtraHeaders["b64"]
+	return critical || b64
+}
 
 // audience is an aud claim: one string, or an array of them (RFC 7519, section 4.1.3).
 type audience []string

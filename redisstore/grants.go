@@ -1,0 +1,149 @@
+package redisstore
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/authwright/authwright"
+)
+
+// retention is how long Redis keeps a grant after its ExpiresAt, so that none is
+// forgotten early by a clock that is fast.
+const retention = time.Minute
+
+// Grant implements [authwright.Storage].
+func (s *Store) Grant(ctx context.Context, id string) (*authwright.Grant, error) {
+	reply, err := s.read(ctx, "GET", s.key("grant", id))
+	if err != nil {
+		return nil, fmt.Errorf("redisstore: grant: %w", err)
+	}
+	if reply == nil {
+		return nil, authwright.ErrNotFound
+	}
+	record, err := text(reply)
+	if err != nil {
+		return nil, fmt.Errorf("redisstore: grant: %w", err)
+	}
+	g, err := decode(record)
+	if err != nil {
+		return nil, fmt.Errorf("redisstore: grant: record %.64q is corrupt: %w", id, err)
+	}
+	return g, nil
+}
+
+// decode reads a record: version, horizon, places and token, which are saveGrant's own,
+// and the grant.
+func decode(record string) (*authwright.Grant, error) {
+	fields := strings.SplitN(record, " ", 5)
+	if len(fields) < 5 {
+		return nil, errors.New("it is cut off")
+	}
+	g := new(authwright.Grant)
+	if err := json.Unmarshal([]byte(fields[4]), g); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// saveGrant compares and writes. It compares text, since the numbers of Lua are inexact.
+//
+// The token tells callers apart. A client library may send a command again when the
+// connection broke before the reply; go-redis does. The second time, what is stored is
+// the same call's own write, and must not look like somebody else's.
+//
+// The horizon is until when the grant is in the indexes, and the places which these are.
+// If that does not suffice for the new version, nothing is written. A record that
+// cannot be read has no version and conflicts with every save.
+const saveGrant = `
+local before, version, needed, indexed, places, token, expires, grant = unpack(ARGV)
+local old = redis.call('GETRANGE', KEYS[1], 0, 127)
+local v, horizon, p, t = '0', '0', '', ''
+if old ~= '' then v, horizon, p, t = string.match(old, '^(%d+) (%d+) (%S+) (%S+) ') end
+if v == version and t == token then return 1 end
+if v ~= before then return 0 end
+if p ~= places then horizon = '0' end
+if tonumber(horizon) < tonumber(indexed) then horizon = indexed end
+if tonumber(horizon) < tonumber(needed) then return 2 end
+redis.call('SET', KEYS[1], version..' '..horizon..' '..places..' '..token..' '..grant, 'PXAT', expires)
+return 1`
+
+// What saveGrant returns.
+const (
+	conflicts  = 0
+	saved      = 1
+	indexFirst = 2
+)
+
+// SaveGrant implements [authwright.Storage].
+//
+// It is one script, which Redis runs as one atomic step: compare the version, write the
+// record, set its expiry. A grant that is new or still on its way to its first tokens is
+// written to the indexes before that. A redemption, a rotation or a revocation finds it
+// there already, and is one round trip. See horizon for why.
+//
+// An error that is not [authwright.ErrConflict] may hide a success: a connection that
+// breaks after the command was sent does not tell. The next Grant shows how it ended.
+func (s *Store) SaveGrant(ctx context.Context, g *authwright.Grant) error {
+	data, err := json.Marshal(g)
+	if err != nil {
+		return fmt.Errorf("redisstore: save grant: %w", err)
+	}
+	places := []string{s.key("by-subject", g.Subject), s.key("by-client", g.ClientID)}
+	sum := sha256.Sum256([]byte(strings.Join(places, " "))) // of keys, which have no spaces
+	digest, token := base64.RawURLEncoding.EncodeToString(sum[:9]), rand.Text()
+	save := func(indexed int64) (int64, error) {
+		return number(s.saveGrant.run(ctx, s.write, s.key("grant", g.ID),
+			decimal(g.Version-1), decimal(g.Version), decimal(needed(g)), decimal(indexed), digest, token,
+			decimal(millis(g.ExpiresAt.Add(retention))), string(data)))
+	}
+	settled := g.Version > 1 && (g.Stage == authwright.StageActive || g.Stage == authwright.StageRevoked)
+	outcome := int64(indexFirst)
+	if settled {
+		outcome, err = save(0)
+	}
+	if err == nil && outcome == indexFirst {
+		if err = s.index(ctx, g, places); err == nil {
+			outcome, err = save(horizon(g))
+		}
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("redisstore: save grant: %w", err)
+	case outcome == saved:
+		return nil
+	case outcome == conflicts:
+		return authwright.ErrConflict
+	}
+	return fmt.Errorf("redisstore: save grant: unexpected reply %d", outcome)
+}
+
+// needed is until when, in milliseconds, g has to be in the indexes: for as long as its
+// key lives, by a clock that may differ from that of the node where an index is.
+func needed(g *authwright.Grant) int64 { return millis(g.ExpiresAt.Add(2 * retention)) }
+
+// horizon is until when g is written to the indexes.
+//
+// It looks ahead, so that a grant that lives on for months of rotations is written there
+// once: to its EndsAt, past which no rotation moves ExpiresAt, and an hour further for the
+// tombstone of a late revocation. A code has no EndsAt yet. It gets the 90 days that a
+// server's refresh tokens last by default, and some. Of a grant that lives longer, one
+// refresh finds that out from saveGrant and takes two round trips more.
+//
+// The price is that the entry of a grant that was abandoned stays until then.
+func horizon(g *authwright.Grant) int64 {
+	end := g.ExpiresAt
+	if g.EndsAt.After(end) {
+		end = g.EndsAt
+	}
+	if g.Stage == authwright.StageCode {
+		end = end.AddDate(0, 0, 100)
+	}
+	return millis(end.Add(time.Hour))
+}

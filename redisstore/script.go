@@ -1,0 +1,41 @@
+package redisstore
+
+import (
+	"context"
+	"crypto/sha1"
+	"encoding/hex"
+	"fmt"
+	"strings"
+)
+
+// A script runs in Redis as one atomic step on one key.
+type script struct{ source, sha string }
+
+func newScript(source string) script {
+	sum := sha1.Sum([]byte(source)) // by which Redis calls it; nothing relies on its strength
+	return script{source, hex.EncodeToString(sum[:])}
+}
+
+// run runs sc by its hash through do, and sends the source to a node that does not have it: a new
+// one, one that was restarted or whose scripts were flushed.
+func (sc script) run(ctx context.Context, do command, key string, args ...any) (any, error) {
+	args = append([]any{"EVALSHA", sc.sha, "1", key}, args...)
+	reply, err := do(ctx, args...)
+	if err != nil && strings.Contains(err.Error(), "NOSCRIPT") {
+		args[0], args[1] = "EVAL", sc.source
+		reply, err = do(ctx, args...)
+	}
+	return reply, err
+}
+
+// number is a reply that is an integer.
+func number(reply any, err error) (int64, error) {
+	if err != nil {
+		return 0, err
+	}
+	n, ok := reply.(int64)
+	if !ok {
+		return 0, fmt.Errorf("unexpected reply of type %T", reply)
+	}
+	return n, nil
+}

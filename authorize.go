@@ -176,6 +176,7 @@ func (s *Server) newGrant(req *AuthorizeRequest, user *User) *Grant {
 	return &Grant{
 		CreatedAt:     s.now(),
 		ClientID:      req.Client.ID,
+		ClientHash:    req.Client.description(),
 		Subject:       user.Subject,
 		Scopes:        req.Scopes,
 		Resources:     req.Resources,

@@ -3,18 +3,21 @@ package authwright
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-jose/go-jose/v4/json" // knows one spelling of a name, and refuses it twice
 )
 
 // ClientDocuments lets clients introduce themselves: a client_id that is an https URL
 // names a document in which the client describes itself (OAuth Client ID Metadata
-// Document). Nothing is stored for such a client, and whoever can put a document on the
-// web is one.
+// Document, draft 02). Nothing is stored for such a client, and whoever can put a document
+// on the web is one. A client that the storage knows by such a URL is not fetched.
+//
+// One source, see [Config.Source], makes the server fetch 60 documents in a minute at most.
 type ClientDocuments struct {
 	// Scopes such clients may ask for. Nil means all of [Config.Scopes].
 	Scopes []string
@@ -24,7 +27,7 @@ type ClientDocuments struct {
 	Allow func(ctx context.Context, clientID *url.URL) error
 }
 
-const maxClientDocument = 5 << 10 // bytes; section 6.6
+const maxClientDocument = 5 << 10 // bytes; section 8.7
 
 // isDocumentURL reports whether id can be the URL of a client document (section 3).
 func isDocumentURL(id string) bool {
@@ -41,23 +44,34 @@ func isDocumentURL(id string) bool {
 	})
 }
 
+// admitDocument returns ErrNotFound unless a client may have its document at id.
+func (s *Server) admitDocument(ctx context.Context, id string) error {
+	if s.cfg.ClientDocuments == nil || !isDocumentURL(id) {
+		return ErrNotFound
+	}
+	if s.cfg.ClientDocuments.Allow == nil {
+		return nil
+	}
+	u, err := url.Parse(id)
+	if err == nil {
+		err = s.cfg.ClientDocuments.Allow(ctx, u)
+	}
+	if err != nil {
+		return errors.Join(ErrNotFound, err)
+	}
+	return nil
+}
+
 // documentClient is the client whose document is at id, or ErrNotFound if id is not the
 // address of one. Any other error says that it could not be had now.
 func (s *Server) documentClient(ctx context.Context, id string) (*Client, error) {
-	if s.cfg.ClientDocuments == nil || !isDocumentURL(id) {
-		return nil, ErrNotFound
-	}
-	if s.cfg.ClientDocuments.Allow != nil {
-		u, err := url.Parse(id)
-		if err == nil {
-			err = s.cfg.ClientDocuments.Allow(ctx, u)
-		}
-		if err != nil {
-			return nil, errors.Join(ErrNotFound, err)
-		}
+	if err := s.admitDocument(ctx, id); err != nil {
+		return nil, err
 	}
 	body, err := s.fetch.get(ctx, id, maxClientDocument, time.Time{})
-	if err != nil {
+	if errors.Is(err, errNoDocument) {
+		return nil, errors.Join(ErrNotFound, err)
+	} else if err != nil {
 		return nil, err
 	}
 	c, err := s.readDocument(id, body)
@@ -68,7 +82,7 @@ func (s *Server) documentClient(ctx context.Context, id string) (*Client, error)
 	return c, nil
 }
 
-// readDocument is the client that the document at id describes (section 4.1).
+// readDocument is the client that the document at id describes (section 4).
 func (s *Server) readDocument(id string, body []byte) (*Client, error) {
 	if !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) {
 		return nil, errors.New("authwright: the client document is not a JSON object")
@@ -89,8 +103,13 @@ func (s *Server) readDocument(id string, body []byte) (*Client, error) {
 	if m.AuthMethod != AuthNone && m.AuthMethod != AuthPrivateKeyJWT {
 		return nil, errors.New("authwright: the client document names an authentication method that needs a secret")
 	}
+	// The document is for all servers, and some may take what this one does not.
+	m.RedirectURIs = slices.DeleteFunc(m.RedirectURIs, func(uri string) bool { return validateRedirectURI(uri) != nil })
 	if len(m.RedirectURIs) == 0 {
-		return nil, errors.New("authwright: the client document has no redirect_uris")
+		return nil, errors.New("authwright: the client document has no redirect_uris that could be used")
+	}
+	if s.cfg.Profile == MCP && m.Name == "" {
+		return nil, errors.New("authwright: the client document has no client_name")
 	}
 	if m.GrantTypes == nil {
 		// Nobody answers a document, so what it leaves out cannot be told; and
@@ -101,11 +120,11 @@ func (s *Server) readDocument(id string, body []byte) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := m.client(s.offered(s.cfg.ClientDocuments.Scopes))
+	c, err := s.describedClient(m, s.offered(s.cfg.ClientDocuments.Scopes))
 	if err != nil {
 		return nil, err
 	}
-	return c, c.Validate()
+	return c, c.usable()
 }
 
 // offered are the scopes that clients which introduce themselves may have.

@@ -35,7 +35,7 @@ func judgeCode(g *Grant, c *Client, sec secret, f form) (move, error) {
 	switch {
 	case !pkce && verifier != "": // RFC 9700, section 2.1.1: a downgrade
 		return 0, &Error{Code: ErrInvalidRequest, Description: "code_verifier without code_challenge"}
-	case !pkce && !c.InsecureWithoutPKCE, pkce && !verifyPKCE(g.CodeChallenge, verifier):
+	case !pkce && (!c.InsecureWithoutPKCE || c.public()), pkce && !verifyPKCE(g.CodeChallenge, verifier):
 		return 0, &Error{Code: ErrInvalidGrant, Err: errors.New("the code_verifier does not match")}
 	}
 	// RFC 6749 requires it, OAuth 2.1 dropped it for PKCE; what is sent must match.

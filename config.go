@@ -86,6 +86,11 @@ type Config struct {
 	// (RFC 6749, section 2.3.1); those of [NewSecret] cannot be guessed.
 	Limit func(r *http.Request, clientID string) time.Duration
 
+	// Source, if set, says where a request comes from, for counting what strangers
+	// make the server store or fetch. Nil means the address of the connection,
+	// which behind a proxy is the proxy's.
+	Source func(r *http.Request) string
+
 	// Documents that clients refer to are fetched from public https addresses.
 	// FetchRoots are the certificate authorities trusted for that, nil for the
 	// system's. InsecureFetchLoopback also allows addresses of this machine, to
@@ -172,6 +177,9 @@ func (cfg Config) withDefaults() (Config, error) {
 			}
 		}
 		cfg.Resources[i].Scopes = slices.Clone(r.Scopes)
+	}
+	if err := cfg.withStrangers(); err != nil {
+		return cfg, err
 	}
 	return cfg, cfg.withOpenID()
 }

@@ -1,6 +1,7 @@
 package authwright
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -98,6 +99,7 @@ func (s *Server) mustAsk(ctx context.Context, req *AuthorizeRequest, user *User)
 		return true, unavailable(err)
 	}
 	live := g.Stage == StageRemembered && s.now().Before(g.ExpiresAt) && g.Subject == user.Subject && g.ClientID == c.ID
+	live = live && bytes.Equal(g.ClientHash, c.description())
 	return !live || !subset(req.Scopes, g.Scopes) || !subset(req.Resources, g.Resources), nil
 }
 
@@ -125,9 +127,10 @@ func (s *Server) remember(ctx context.Context, g *Grant) error {
 		} else if err != nil {
 			return err
 		}
-		if past.Stage != StageRemembered || !s.now().Before(past.ExpiresAt) {
+		if past.Stage != StageRemembered || !s.now().Before(past.ExpiresAt) || !bytes.Equal(past.ClientHash, g.ClientHash) {
 			past.Scopes, past.Resources = nil, nil
 		}
+		past.ClientHash = g.ClientHash
 		past.Version++
 		past.Stage = StageRemembered
 		past.Scopes = union(past.Scopes, g.Scopes)

@@ -22,7 +22,7 @@ func preflight(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 	h := w.Header()
 	h["Access-Control-Allow-Origin"] = anyOrigin
 	h.Set("Access-Control-Allow-Methods", strings.Join(methods, ", "))
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, DPoP")
+	h.Set("Access-Control-Allow-Headers", "*, Authorization, Content-Type, DPoP")
 	h.Set("Access-Control-Max-Age", "7200")
 	w.WriteHeader(http.StatusNoContent)
 	return true
@@ -49,11 +49,9 @@ func (c *Client) allowOrigin(w http.ResponseWriter, r *http.Request) {
 	if from == "" {
 		return
 	}
-	h := w.Header()
-	h.Add("Vary", "Origin")
 	if c.hasOrigin(from) {
-		h.Set("Access-Control-Allow-Origin", from)
-		h.Set("Access-Control-Expose-Headers", "WWW-Authenticate, DPoP-Nonce, Retry-After")
+		w.Header().Set("Access-Control-Allow-Origin", from)
+		w.Header().Set("Access-Control-Expose-Headers", "WWW-Authenticate, DPoP-Nonce, Retry-After")
 	}
 }
 

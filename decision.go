@@ -1,6 +1,7 @@
 package authwright
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"net/http"
@@ -90,8 +91,9 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, f form, g *Grant
 	if err != nil {
 		return err
 	}
-	if user == nil || user.Subject != g.Subject || user.Session != g.Session {
-		// Somebody else is signed in by now, or anew: the request starts again, as theirs.
+	if user == nil || user.Subject != g.Subject || user.Session != g.Session || !bytes.Equal(g.ClientHash, c.description()) {
+		// Somebody else is signed in by now, or anew, or the client calls itself
+		// something else: the request starts again, as theirs.
 		if again := s.restart(r); again != "" {
 			redirect(w, again)
 		} else {

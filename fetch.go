@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -21,8 +22,8 @@ import (
 
 // A fetcher gets documents from addresses that strangers name: key sets and client
 // metadata. It reaches public addresses only, follows no redirect, reads little, waits
-// briefly, asks each host rarely and each question once, and keeps good answers for as
-// long as they say (Client ID Metadata Documents, section 6).
+// briefly, asks each host rarely and each question once, for nobody too often, and keeps
+// good answers for as long as they say (Client ID Metadata Documents, sections 5 and 8).
 type fetcher struct {
 	http *http.Client
 	now  func() time.Time
@@ -30,7 +31,7 @@ type fetcher struct {
 	mu     sync.Mutex
 	kept   map[string]*fetched  // by URL
 	asking map[string]*question // by URL
-	asked  map[string]*quota    // by host
+	asked  map[string]*quota    // by host, and by who wants to know
 }
 
 // A fetched document is good until a point in time, and was last asked for at another, be it
@@ -47,7 +48,7 @@ type question struct {
 	err  error
 }
 
-// A quota is how often a host has been asked since a point in time.
+// A quota is how often something has been done since a point in time.
 type quota struct {
 	since time.Time
 	n     int
@@ -60,7 +61,10 @@ const (
 	fetchAge     = 10 * time.Minute // of an answer that does not say
 	maxFetched   = 1000             // documents kept
 	maxAsking    = 100              // fetches at a time
-	fetchQuota   = 30               // fetches from one host in a minute
+	maxQuotas    = 10_000           // hosts and sources that are counted
+	quotaPeriod  = time.Minute
+	quotaHost    = 30 // fetches from one host
+	quotaSource  = 60 // fetches on behalf of one source
 )
 
 // newFetcher returns a fetcher. With loopback it also reaches this machine; roots are the
@@ -92,9 +96,16 @@ func newFetcher(now func() time.Time, loopback bool, roots *x509.CertPool) *fetc
 	}
 }
 
+// errNoDocument says that a host was asked, and has no document that could be used.
+var errNoDocument = errors.New("authwright: fetching: no such document")
+
 // get returns the document at target, of at most limit bytes. One that may still be kept,
 // and was asked for no earlier than since, is not asked for again.
 func (f *fetcher) get(ctx context.Context, target string, limit int64, since time.Time) ([]byte, error) {
+	source := ""
+	if whose, ok := ctx.Value(sourceKey{}).(func() string); ok {
+		source = whose()
+	}
 	f.mu.Lock()
 	if d := f.kept[target]; d != nil && f.now().Before(d.until) && !d.asked.Before(since) {
 		f.mu.Unlock()
@@ -102,7 +113,7 @@ func (f *fetcher) get(ctx context.Context, target string, limit int64, since tim
 	}
 	q := f.asking[target]
 	if q == nil {
-		if err := f.spend(target); err != nil {
+		if err := f.spend(target, source); err != nil {
 			f.mu.Unlock()
 			return nil, err
 		}
@@ -150,8 +161,9 @@ func (f *fetcher) keep(target string, d *fetched) {
 	f.kept[target] = d
 }
 
-// spend counts a fetch against the quota of the host it goes to.
-func (f *fetcher) spend(target string) error {
+// spend counts a fetch against the quotas of the host it goes to and of the source, if
+// any, that wants it.
+func (f *fetcher) spend(target, source string) error {
 	u, err := url.Parse(target)
 	if err != nil || u.Scheme != "https" || u.User != nil {
 		return errors.New("authwright: not an https URL")
@@ -159,19 +171,32 @@ func (f *fetcher) spend(target string) error {
 	if len(f.asking) >= maxAsking {
 		return errors.New("authwright: too many fetches under way")
 	}
-	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
-	now, q := f.now(), f.asked[host]
-	if q == nil || now.Sub(q.since) >= time.Minute {
-		if len(f.asked) >= maxFetched {
-			clear(f.asked)
-		}
-		q = &quota{since: now}
-		f.asked[host] = q
+	if source != "" && !f.take("for "+source, quotaSource) {
+		return errors.New("authwright: too many fetches for one source")
 	}
-	if q.n++; q.n > fetchQuota {
+	if !f.take(strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")), quotaHost) {
 		return errors.New("authwright: the host was asked too often")
 	}
 	return nil
+}
+
+// take reports whether the quota of key is not used up. None is forgotten before its time,
+// or whoever asks for enough others would have it anew.
+func (f *fetcher) take(key string, limit int) bool {
+	now, q := f.now(), f.asked[key]
+	over := func(_ string, q *quota) bool { return now.Sub(q.since) >= quotaPeriod }
+	if q == nil || over(key, q) {
+		if len(f.asked) >= maxQuotas {
+			maps.DeleteFunc(f.asked, over)
+		}
+		if len(f.asked) >= maxQuotas {
+			return false
+		}
+		q = &quota{since: now}
+		f.asked[key] = q
+	}
+	q.n++
+	return q.n <= limit
 }
 
 func (f *fetcher) ask(ctx context.Context, target string, limit int64) ([]byte, time.Duration, error) {
@@ -185,17 +210,21 @@ func (f *fetcher) ask(ctx context.Context, target string, limit int64) ([]byte, 
 		return nil, 0, fmt.Errorf("authwright: fetching: %w", err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, 0, fmt.Errorf("authwright: fetching: status %d", resp.StatusCode)
+	switch code := resp.StatusCode; {
+	case code == http.StatusOK:
+	case code >= 500, code == http.StatusTooManyRequests, code == http.StatusRequestTimeout:
+		return nil, 0, fmt.Errorf("authwright: fetching: status %d", code)
+	default:
+		return nil, 0, fmt.Errorf("%w: status %d", errNoDocument, code)
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
 		return nil, 0, fmt.Errorf("authwright: fetching: %w", err)
 	}
 	if int64(len(body)) > limit {
-		return nil, 0, errors.New("authwright: fetching: the document is too large")
+		return nil, 0, fmt.Errorf("%w: it is too large", errNoDocument)
 	}
-	return body, maxAge(resp.Header.Get("Cache-Control")), nil
+	return body, freshness(resp.Header), nil
 }
 
 // forget drops a document that turned out not to be what it should.
@@ -205,10 +234,15 @@ func (f *fetcher) forget(target string) {
 	delete(f.kept, target)
 }
 
-// maxAge is how long an answer may be kept (RFC 9111, section 5.2), within reason.
-func maxAge(cacheControl string) time.Duration {
+// freshness is how long an answer may be kept (RFC 9111, section 4.2), within reason.
+func freshness(h http.Header) time.Duration {
 	age := fetchAge
-	for directive := range strings.SplitSeq(cacheControl, ",") {
+	if text := h.Get("Expires"); text != "" {
+		expires, _ := http.ParseTime(text) // what is no time is long ago (section 5.3)
+		date, _ := http.ParseTime(h.Get("Date"))
+		age = expires.Sub(date)
+	}
+	for directive := range strings.SplitSeq(h.Get("Cache-Control"), ",") {
 		name, value, _ := strings.Cut(strings.ToLower(strings.TrimSpace(directive)), "=")
 		switch name {
 		case "no-store", "no-cache":
@@ -218,6 +252,9 @@ func maxAge(cacheControl string) time.Duration {
 				age = time.Duration(n) * time.Second
 			}
 		}
+	}
+	if n, err := strconv.ParseInt(h.Get("Age"), 10, 32); err == nil {
+		age -= time.Duration(n) * time.Second // it has been in another cache
 	}
 	return min(max(age, fetchMinAge), fetchMaxAge)
 }

@@ -78,14 +78,31 @@ func (s *Server) describeToken(ctx context.Context, c *Client, text string) (map
 	}, nil
 }
 
-// alive reports whether tokens of g are good: it is active, and so is its client.
+// GrantActive reports whether access tokens made from the grant stored as id are good until
+// they expire: it has not been revoked, and its client is still known. It is what
+// [github.com/authwright/authwright/resource.Verifier] calls Live.
+func (s *Server) GrantActive(ctx context.Context, id string) (bool, error) {
+	g, err := s.cfg.Storage.Grant(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	return s.alive(ctx, g)
+}
+
+// alive reports whether tokens of g are good: it is active, and so is its client. The
+// document of a client that has one is not fetched for this, or else its host would decide
+// how soon resources answer.
 func (s *Server) alive(ctx context.Context, g *Grant) (bool, error) {
 	if g.Stage != StageActive || !s.now().Before(g.ExpiresAt) {
 		return false, nil
 	}
-	c, err := s.client(ctx, g.ClientID)
+	c, err := s.cfg.Storage.Client(ctx, g.ClientID)
 	if errors.Is(err, ErrNotFound) {
-		return false, nil
+		return s.admitDocument(ctx, g.ClientID) == nil, nil
+	} else if err != nil {
+		return false, err
 	}
-	return err == nil && !c.Disabled, err
+	return !c.Disabled && (c.ExpiresAt.IsZero() || s.now().Before(c.ExpiresAt)), nil
 }

@@ -3,6 +3,8 @@ package authwright
 import (
 	"errors"
 	"net/http"
+
+	"github.com/go-jose/go-jose/v4/json" // knows one spelling of a name, and refuses it twice
 )
 
 // manage serves RFC 7592: a client reads, replaces or deletes its own registration.
@@ -36,27 +38,42 @@ func (s *Server) registered(r *http.Request) (*Client, string, error) {
 		return nil, "", err
 	}
 	token, _ := bearer(r)
-	c, err := s.client(r.Context(), query.get("client_id"))
+	id := query.get("client_id")
+	if isHTTPS(id) { // never given out; and nothing is to be fetched here
+		return nil, "", wrong
+	}
+	c, err := s.client(r.Context(), id)
 	if errors.Is(err, ErrNotFound) {
 		return nil, "", wrong
 	} else if err != nil {
 		return nil, "", unavailable(err)
 	}
-	h, err := ClientSecret{Hash: c.RegistrationToken}.parse()
-	if err != nil || token == "" || !same(h.sum, hash([]byte(token))) {
+	if !(ClientSecret{Hash: c.RegistrationToken}).is(token) {
 		return nil, "", wrong
 	}
 	return c, token, nil
 }
 
-// replaceRegistration replaces all of it (section 2.2), save for what is the server's.
+// replaceRegistration replaces all that the client said of itself (section 2.2), and
+// nothing that the server or its host did.
 func (s *Server) replaceRegistration(w http.ResponseWriter, r *http.Request, old *Client, token string) (any, error) {
-	c, secret, err := s.readRegistration(w, r)
+	m, err := readMetadata(w, r)
+	if err != nil {
+		return nil, err
+	}
+	if m.ID != old.ID {
+		return nil, metadataFault("client_id must be that of the client")
+	}
+	if m.Secret != nil && !old.has(m.Secret) {
+		return nil, metadataFault("client_secret must be that of the client, or be left out")
+	}
+	c, err := s.registrant(w, r, m)
 	if err != nil {
 		return nil, err
 	}
 	c.ID, c.CreatedAt, c.ExpiresAt, c.RegistrationToken = old.ID, old.CreatedAt, old.ExpiresAt, old.RegistrationToken
-	c.Disabled = old.Disabled
+	c.Disabled, c.Consent, c.Resources, c.Serves, c.Origins = old.Disabled, old.Consent, old.Resources, old.Serves, old.Origins
+	secret := c.newSecret()
 	if len(c.Secrets) > 0 && len(old.Secrets) > 0 {
 		c.Secrets, secret = old.Secrets, "" // it has one already
 	}
@@ -67,4 +84,18 @@ func (s *Server) replaceRegistration(w http.ResponseWriter, r *http.Request, old
 		return nil, unavailable(err)
 	}
 	return s.describeRegistration(c, secret, token), nil
+}
+
+// has reports whether a JSON string is a secret of c.
+func (c *Client) has(value []byte) bool {
+	var secret string
+	if json.Unmarshal(value, &secret) != nil {
+		return false
+	}
+	for _, stored := range c.Secrets {
+		if stored.is(secret) {
+			return true
+		}
+	}
+	return false
 }

@@ -213,6 +213,13 @@ func (m *Memory) DeleteExpired(ctx context.Context, now time.Time, limit int) (i
 		}
 		deleted += m.shards[i].deleteExpired(now, limit-deleted)
 	}
+	m.clients.Range(func(id, c any) bool {
+		end := c.(*Client).ExpiresAt
+		if deleted < limit && !end.IsZero() && !now.Before(end) && m.clients.CompareAndDelete(id, c) {
+			deleted++ // unless it has just been updated
+		}
+		return deleted < limit
+	})
 	return deleted, nil
 }
 

@@ -147,7 +147,7 @@ func newDocument(contentType, age string, body []byte) document {
 }
 
 func (d *document) serve(w http.ResponseWriter, r *http.Request) {
-	if !allow(w, r, http.MethodGet, http.MethodHead) {
+	if preflight(w, r, http.MethodGet, http.MethodHead) || !allow(w, r, http.MethodGet, http.MethodHead) {
 		return
 	}
 	h := w.Header()

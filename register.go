@@ -3,27 +3,25 @@ package authwright
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"io"
-	"math/big"
 	"mime"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/go-jose/go-jose/v4/json" // knows one spelling of a name, and refuses it twice
 )
 
 // Registration lets clients register themselves (RFC 7591) and manage their
 // registration (RFC 7592).
 //
-// Registration that nobody authenticates cannot fill the storage: one address may
-// register 20 clients in an hour, all together 1,000, and a client to which no user has
-// consented within a day is forgotten. Those that bring an initial access token are not
-// counted and not forgotten.
+// Registration that nobody authenticates cannot fill the storage: one source, see
+// [Config.Source], may register 20 clients in an hour, all together 1,000, each of 8 KiB
+// at most, and a client to which no user has consented within a day is forgotten. Those
+// that bring an initial access token are not counted and not forgotten.
 type Registration struct {
 	// Clients is where registrations are kept. All stores of this module fit. It
 	// must be what [Config.Storage] reads.
@@ -36,12 +34,10 @@ type Registration struct {
 	// [NewSecret].
 	InitialAccessTokens []ClientSecret
 
-	// Admit, if set, has the last word: it may change c or refuse it by an error.
+	// Admit, if set, has the last word on a registration, and on each change of one:
+	// it may change c, save for its ID, or refuse it by an error. A client acts for
+	// itself (client_credentials) only if Admit makes it not Unverified.
 	Admit func(r *http.Request, c *Client) error
-
-	// Source, if set, says where a request comes from, for counting. Nil means
-	// the address of the connection, which behind a proxy is the proxy's.
-	Source func(r *http.Request) string
 }
 
 // A ClientStore keeps client registrations. AddClient returns [ErrConflict] if the ID is
@@ -53,11 +49,35 @@ type ClientStore interface {
 }
 
 const (
-	maxRegistration     = 32 << 10 // bytes
-	registrationsSource = 20       // from one source in an hour
-	registrationsTotal  = 1000     // in an hour
+	maxRegistration     = 8 << 10 // bytes
+	registrationsSource = 20      // from one source in an hour
+	registrationsTotal  = 1000    // in an hour
 	registrationUnused  = 24 * time.Hour
 )
+
+// withStrangers checks how clients introduce themselves, and makes that the server's own.
+func (cfg *Config) withStrangers() error {
+	if cfg.ClientDocuments != nil {
+		d := *cfg.ClientDocuments
+		d.Scopes = slices.Clone(d.Scopes)
+		cfg.ClientDocuments = &d
+	}
+	if cfg.Registration == nil {
+		return nil
+	}
+	r := *cfg.Registration
+	r.Scopes, r.InitialAccessTokens = slices.Clone(r.Scopes), slices.Clone(r.InitialAccessTokens)
+	cfg.Registration = &r
+	if r.Clients == nil {
+		return errors.New("Registration: Clients is required")
+	}
+	for _, token := range r.InitialAccessTokens {
+		if h, err := token.parse(); err != nil || h.rounds > 0 {
+			return errors.New("Registration: InitialAccessTokens must be those of NewSecret")
+		}
+	}
+	return nil
+}
 
 // A registered client's answer (RFC 7591, section 3.2.1; RFC 7592, section 3).
 type registrationResponse struct {
@@ -86,13 +106,22 @@ func (s *Server) ServeRegister(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) register(w http.ResponseWriter, r *http.Request) (any, error) {
-	c, secret, err := s.readRegistration(w, r)
+	trusted, err := s.vouched(r)
 	if err != nil {
 		return nil, err
 	}
-	trusted, err := s.admitRegistration(r)
+	m, err := readMetadata(w, r)
 	if err != nil {
 		return nil, err
+	}
+	c, err := s.registrant(w, r, m)
+	if err != nil {
+		return nil, err
+	}
+	if !trusted {
+		if err := s.countRegistration(r); err != nil {
+			return nil, err
+		}
 	}
 	// No URL, so no client document; and random, so no user's subject.
 	c.ID = rand.Text()
@@ -100,6 +129,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) (any, error) {
 	if !trusted {
 		c.ExpiresAt = c.CreatedAt.Add(registrationUnused)
 	}
+	secret := c.newSecret()
 	token, stored := NewSecret()
 	c.RegistrationToken = stored.Hash
 	if err := s.admit(r, c); err != nil {
@@ -114,150 +144,94 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) (any, error) {
 	return resp, nil
 }
 
-// admit lets the host change c, and checks what came of it.
-func (s *Server) admit(r *http.Request, c *Client) error {
-	if s.cfg.Registration.Admit != nil {
-		if err := s.cfg.Registration.Admit(r, c); err != nil {
-			return &Error{Code: ErrInvalidClientMetadata, Description: "the registration was refused", Err: err}
-		}
-	}
-	if err := c.Validate(); err != nil {
-		return &Error{Code: ErrInvalidClientMetadata, Description: "the metadata contradict each other", Err: err}
-	}
-	return nil
-}
-
-// readRegistration reads the metadata of a client and, if it is to have one, makes its
-// secret.
-func (s *Server) readRegistration(w http.ResponseWriter, r *http.Request) (c *Client, secret string, err error) {
-	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
-		return nil, "", &Error{Code: ErrInvalidClientMetadata, Description: "the body must be application/json"}
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRegistration))
-	if err != nil {
-		return nil, "", &Error{Code: ErrInvalidClientMetadata, Description: "the body is too large", Status: http.StatusRequestEntityTooLarge}
-	}
-	var m clientMetadata
-	if err := json.Unmarshal(body, &m); err != nil {
-		return nil, "", metadataFault("the body is not a JSON object of client metadata")
-	}
-	if m.SoftwareStatement != "" {
-		return nil, "", &Error{Code: "unapproved_software_statement", Description: "software statements are not supported"}
-	}
-	m.ID, m.Secret, m.SecretExpires = "", nil, nil // the server's to say
-	if m, err = m.withDefaults(AuthSecretBasic); err != nil {
-		return nil, "", err
-	}
-	if c, err = m.client(s.offered(s.cfg.Registration.Scopes)); err != nil {
-		return nil, "", err
-	}
-	c.allowOrigin(w, r)
-	if err := checkApplicationType(c); err != nil {
-		return nil, "", err
-	}
+// newSecret gives c a secret if it is to have one.
+func (c *Client) newSecret() (secret string) {
 	if c.AuthMethod == AuthSecretBasic || c.AuthMethod == AuthSecretPost {
 		var stored ClientSecret
 		secret, stored = NewSecret()
 		c.Secrets = []ClientSecret{stored}
 	}
-	return c, secret, nil
+	return secret
+}
+
+// admit lets the host change c, and checks what came of it.
+func (s *Server) admit(r *http.Request, c *Client) error {
+	if s.cfg.Registration.Admit != nil {
+		id := c.ID
+		if err := s.cfg.Registration.Admit(r, c); err != nil {
+			return &Error{Code: ErrInvalidClientMetadata, Description: "the registration was refused", Err: err}
+		}
+		c.ID = id
+	}
+	err := c.usable()
+	if e := new(Error); err != nil && !errors.As(err, &e) {
+		return &Error{Code: ErrInvalidClientMetadata, Description: "the metadata contradict each other", Err: err}
+	}
+	return err
+}
+
+// readMetadata reads what a client says of itself from the body of r.
+func readMetadata(w http.ResponseWriter, r *http.Request) (m clientMetadata, err error) {
+	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
+		return m, metadataFault("the body must be application/json")
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRegistration))
+	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+		return m, &Error{Code: ErrInvalidClientMetadata, Description: "the body is too large", Status: http.StatusRequestEntityTooLarge}
+	} else if err != nil {
+		return m, &Error{Code: ErrInvalidClientMetadata, Description: "the body ended early", Err: err}
+	}
+	if err := json.Unmarshal(body, &m); err != nil {
+		return m, metadataFault("the body is not a JSON object of client metadata")
+	}
+	return m, nil
+}
+
+// registrant is the client that m describes, for the server to give an ID and a secret.
+func (s *Server) registrant(w http.ResponseWriter, r *http.Request, m clientMetadata) (*Client, error) {
+	if m.SoftwareStatement != "" {
+		return nil, &Error{Code: "unapproved_software_statement", Description: "software statements are not supported"}
+	}
+	m.ID = "" // the server's to say
+	m, err := m.withDefaults(AuthSecretBasic)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.describedClient(m, s.offered(s.cfg.Registration.Scopes))
+	if err != nil {
+		return nil, err
+	}
+	c.allowOrigin(w, r)
+	for _, uri := range c.RedirectURIs {
+		if !s.cfg.Profile.allowsRedirect(uri) {
+			return nil, redirectFault("a redirect URI must be https or on the loopback interface")
+		}
+	}
+	return c, checkApplicationType(c, m.Application)
 }
 
 // checkApplicationType keeps web applications off the user's device (OpenID Connect
-// Registration, section 2), as far as that does not lock out those who left the type at
-// its default: a public client on the loopback interface is a native one.
-func checkApplicationType(c *Client) error {
-	for _, uri := range c.RedirectURIs {
-		if isHTTPS(uri) {
-			continue
-		}
-		if !c.Native && c.AuthMethod != AuthNone {
-			return &Error{Code: ErrInvalidRedirectURI, Description: "a web application must redirect to https; register application_type native"}
-		}
-		c.Native = true
+// Registration, section 2). Public clients that leave out the type, as many do on the
+// loopback interface, are taken for what they are.
+func checkApplicationType(c *Client, declared string) error {
+	if c.Native || !slices.ContainsFunc(c.RedirectURIs, func(uri string) bool { return !isHTTPS(uri) }) {
+		return nil
 	}
+	if declared != "" || c.AuthMethod != AuthNone {
+		return redirectFault("a web application must redirect to https; register application_type native")
+	}
+	c.Native = true
 	return nil
 }
 
-// admitRegistration reports whether somebody vouches for the request, or else whether
-// it is within bounds.
-func (s *Server) admitRegistration(r *http.Request) (trusted bool, err error) {
-	tokens := s.cfg.Registration.InitialAccessTokens
-	if tokens == nil {
-		return false, s.countRegistration(r)
-	}
-	token, _ := bearer(r)
-	for _, stored := range tokens {
-		h, err := stored.parse()
-		if err == nil && h.rounds == 0 && token != "" && same(h.sum, hash([]byte(token))) && (stored.ExpiresAt.IsZero() || s.now().Before(stored.ExpiresAt)) {
-			return true, nil
-		}
-	}
-	return false, errInitialAccessToken
+func redirectFault(reason string) error {
+	return &Error{Code: ErrInvalidRedirectURI, Description: reason}
 }
 
-var errInitialAccessToken = &Error{Code: ErrInvalidToken, Description: "an initial access token is required"}
-
-// countRegistration takes one of a source's places, and one of everybody's.
-func (s *Server) countRegistration(r *http.Request) error {
-	source := remoteSource(r)
-	if s.cfg.Registration.Source != nil {
-		source = s.cfg.Registration.Source(r)
-	}
-	until := time.Now().Add(time.Hour) // the storage's clock, not the server's
-	for i := range registrationsSource {
-		ok, err := s.takePlace(r.Context(), "register:"+source+":"+strconv.Itoa(i), until)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			continue
-		}
-		for range 8 { // a free one of many is found soon, if there are any to speak of
-			n, err := rand.Int(rand.Reader, big.NewInt(registrationsTotal))
-			if err != nil {
-				return err
-			}
-			if ok, err := s.takePlace(r.Context(), "register::"+n.String(), until); ok || err != nil {
-				return err
-			}
-		}
-		break
-	}
-	return &Error{Code: ErrTemporarilyUnavailable, Description: "too many registrations", Status: http.StatusTooManyRequests, RetryAfter: time.Hour}
-}
-
-func (s *Server) takePlace(ctx context.Context, key string, until time.Time) (bool, error) {
-	err := s.cfg.Storage.UseOnce(ctx, key, until)
-	if errors.Is(err, ErrConflict) {
-		return false, nil
-	} else if err != nil {
-		return false, unavailable(err)
-	}
-	return true, nil
-}
-
-// remoteSource is the network that r came from: for IPv6, what one customer has.
-func remoteSource(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return "unknown"
-	}
-	ip, err := netip.ParseAddr(host)
-	if err != nil {
-		return "unknown"
-	}
-	if ip = ip.Unmap().WithZone(""); ip.Is6() {
-		if p, err := ip.Prefix(56); err == nil {
-			return p.String()
-		}
-	}
-	return ip.String()
-}
-
-// keepClient makes the registration of a client that a user has consented to last.
+// keepClient makes the registration of a client that a user has consented to last, unless
+// the host has given it another end.
 func (s *Server) keepClient(ctx context.Context, c *Client) error {
-	if s.cfg.Registration == nil || c.ExpiresAt.IsZero() {
+	if s.cfg.Registration == nil || c.ExpiresAt.IsZero() || !c.ExpiresAt.Equal(c.CreatedAt.Add(registrationUnused)) {
 		return nil
 	}
 	c.ExpiresAt = time.Time{}
@@ -268,7 +242,7 @@ func (s *Server) keepClient(ctx context.Context, c *Client) error {
 func (s *Server) describeRegistration(c *Client, secret, token string) *registrationResponse {
 	resp := &registrationResponse{
 		status:         http.StatusOK,
-		clientMetadata: c.describe(),
+		clientMetadata: s.metadataOf(c),
 		Secret:         secret,
 		AccessToken:    token,
 		URI:            s.cfg.Issuer + pathRegister + "?client_id=" + url.QueryEscape(c.ID),

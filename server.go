@@ -146,7 +146,7 @@ func (s *Server) now() time.Time { return s.cfg.Now().UTC().Truncate(time.Millis
 
 // bounded gives r as much time as the host allows a request.
 func (s *Server) bounded(r *http.Request) (*http.Request, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.RequestTimeout)
+	ctx, cancel := context.WithTimeout(s.withSource(r), s.cfg.RequestTimeout)
 	return r.WithContext(ctx), cancel
 }
 
@@ -155,6 +155,9 @@ func (s *Server) bounded(r *http.Request) (*http.Request, context.CancelFunc) {
 func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request, endpoint func(http.ResponseWriter, *http.Request) (any, error), methods ...string) {
 	if preflight(w, r, methods...) || !allow(w, r, methods...) {
 		return
+	}
+	if r.Header.Get("Origin") != "" {
+		w.Header().Add("Vary", "Origin")
 	}
 	r, cancel := s.bounded(r)
 	defer cancel()

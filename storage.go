@@ -36,8 +36,10 @@ type Storage interface {
 	// Client returns the client registered as id, or ErrNotFound.
 	Client(ctx context.Context, id string) (*Client, error)
 
-	// Grant returns the grant stored as id, or ErrNotFound. It may return a
-	// grant that has expired: expiry is data, and the server judges it.
+	// Grant returns the grant stored as id, or ErrNotFound. It returns what was
+	// saved last, by whatever server, and not what a replica still thinks. It
+	// may return a grant that has expired: expiry is data, and the server judges
+	// it.
 	Grant(ctx context.Context, id string) (*Grant, error)
 
 	// SaveGrant stores g if the grant stored as g.ID has version g.Version-1
@@ -114,6 +116,10 @@ type Grant struct {
 	Nonce         string `json:"nonce,omitempty"`
 	CodeChallenge string `json:"code_challenge,omitempty"`
 
+	// ClientHash is the hash of how a client that introduced itself described
+	// itself to the user. If it changes, the user is asked again.
+	ClientHash []byte `json:"client_hash,omitempty"`
+
 	// Browser is the hash of the cookie of the browser that asked, while the
 	// consent page waits for an answer.
 	Browser []byte `json:"browser,omitempty"`
@@ -139,6 +145,7 @@ func (g *Grant) clone() *Grant {
 	h.Resources = slices.Clone(g.Resources)
 	h.AMR = slices.Clone(g.AMR)
 	h.Claims = slices.Clone(g.Claims)
+	h.ClientHash = slices.Clone(g.ClientHash)
 	h.Browser = slices.Clone(g.Browser)
 	h.Secret = slices.Clone(g.Secret)
 	h.Lineage = slices.Clone(g.Lineage)

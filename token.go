@@ -187,7 +187,11 @@ func (s *Server) newTokens(ctx context.Context, c *Client, g *Grant, next *secre
 		return nil, err
 	}
 	// What the client has lost since, it does not get.
+	asked := len(t.Scopes)
 	t.Scopes = slices.DeleteFunc(slices.Clone(t.Scopes), func(name string) bool { return !slices.Contains(c.Scopes, name) })
+	if asked > 0 && len(t.Scopes) == 0 {
+		return nil, &Error{Code: ErrInvalidScope, Description: "the client may have none of what was granted any more"}
+	}
 	openID := next != nil && s.isOpenID(t.Scopes)
 	t.Scopes = s.meaningful(t.Scopes, t.Resources)
 	expires := earlier(now.Add(s.cfg.AccessTokenLifetime), g.EndsAt)

@@ -200,6 +200,23 @@ func TestNoAnswer(t *testing.T) {
 	}
 }
 
+// Not every client library looks at the context before it sends.
+func TestContextDone(t *testing.T) {
+	t.Parallel()
+	sent := 0
+	s := newStore(t, func(args []string) (any, error) {
+		sent++
+		return always(nil, nil)(args)
+	})
+	require.NoError(t, s.Check(t.Context()))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for method, err := range calls(ctx, s) {
+		require.ErrorIs(t, err, context.Canceled, method)
+	}
+	require.Equal(t, 1, sent)
+}
+
 // Null is an answer, whether it is nil or an error as in go-redis.
 func TestNull(t *testing.T) {
 	t.Parallel()

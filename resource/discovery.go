@@ -21,7 +21,7 @@ const (
 	maxRedirects  = 3
 )
 
-// A discovery finds the keys of an issuer by its metadata (RFC 8414).
+// A discovery finds out about an issuer by its metadata (RFC 8414).
 type discovery struct {
 	issuer   string
 	metadata string // URL
@@ -37,9 +37,6 @@ func newDiscovery(issuer string, client *http.Client) (*discovery, error) {
 	if !trustworthy(u) || u.User != nil || strings.ContainsAny(issuer, "?#") {
 		return nil, errors.New("Issuer must be an https URL without user, query and fragment, unless Keys is set")
 	}
-	if client == nil {
-		client = &http.Client{Timeout: clientTimeout, CheckRedirect: checkRedirect}
-	}
 	// RFC 8414, section 3.1: "Any terminating "/" MUST be removed before
 	// inserting "/.well-known/" and the well-known URI suffix between the host
 	// component and the path component."
@@ -47,30 +44,51 @@ func newDiscovery(issuer string, client *http.Client) (*discovery, error) {
 	return &discovery{issuer, u.Scheme + "://" + u.Host + "/.well-known/oauth-authorization-server" + path, client}, nil
 }
 
+// newClient returns client or, if that is nil, one that does not wait for ever and does
+// not follow every redirect.
+func newClient(client *http.Client) *http.Client {
+	if client == nil {
+		return &http.Client{Timeout: clientTimeout, CheckRedirect: checkRedirect}
+	}
+	return client
+}
+
 // keys fetches the issuer's key set.
 func (d *discovery) keys(ctx context.Context) ([]byte, time.Duration, error) {
-	document, _, err := d.get(ctx, d.metadata)
+	address, err := d.find(ctx, "jwks_uri")
 	if err != nil {
 		return nil, 0, err
 	}
-	var metadata struct {
-		Issuer  string `json:"issuer"`
-		JWKSURI string `json:"jwks_uri"`
+	set, header, err := d.get(ctx, address)
+	return set, freshness(header), err
+}
+
+// introspectionEndpoint fetches the URL of the issuer's introspection endpoint.
+func (d *discovery) introspectionEndpoint(ctx context.Context) (string, error) {
+	return d.find(ctx, "introspection_endpoint")
+}
+
+// find fetches the metadata and returns the URL that is called member there.
+func (d *discovery) find(ctx context.Context, member string) (string, error) {
+	document, _, err := d.get(ctx, d.metadata)
+	if err != nil {
+		return "", err
 	}
+	var metadata claims // which knows upper from lower case
 	if err := json.Unmarshal(document, &metadata); err != nil {
-		return nil, 0, fmt.Errorf("%s: %w", d.metadata, err)
+		return "", fmt.Errorf("%s: %w", d.metadata, err)
 	}
 	// RFC 8414, section 3.3: if they are not identical, "the data contained in the
 	// response MUST NOT be used".
-	if metadata.Issuer != d.issuer {
-		return nil, 0, fmt.Errorf("%s is the metadata of another issuer, %.200q", d.metadata, metadata.Issuer)
+	if issuer, _ := metadata.text("issuer"); issuer != d.issuer {
+		return "", fmt.Errorf("%s is the metadata of another issuer, %.200q", d.metadata, issuer)
 	}
-	u, err := url.Parse(metadata.JWKSURI)
+	address, _ := metadata.text(member)
+	u, err := url.Parse(address)
 	if err != nil || !trustworthy(u) {
-		return nil, 0, fmt.Errorf("%s: jwks_uri %.200q is not an https URL", d.metadata, metadata.JWKSURI)
+		return "", fmt.Errorf("%s: %s %.200q is not an https URL", d.metadata, member, address)
 	}
-	set, header, err := d.get(ctx, metadata.JWKSURI)
-	return set, freshness(header), err
+	return address, nil
 }
 
 func (d *discovery) get(ctx context.Context, address string) ([]byte, http.Header, error) {
@@ -78,21 +96,26 @@ func (d *discovery) get(ctx context.Context, address string) ([]byte, http.Heade
 	if err != nil {
 		return nil, nil, err
 	}
+	return fetch(d.client, req)
+}
+
+// fetch sends req and returns what it is answered, if that is all there.
+func fetch(client *http.Client, req *http.Request) ([]byte, http.Header, error) {
 	req.Header.Set("Accept", "application/json")
-	resp, err := d.client.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, nil, fmt.Errorf("%s: status %d", address, resp.StatusCode)
+		return nil, nil, fmt.Errorf("%s: status %d", req.URL, resp.StatusCode)
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxDocument+1))
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", address, err)
+		return nil, nil, fmt.Errorf("%s: %w", req.URL, err)
 	}
 	if len(body) > maxDocument {
-		return nil, nil, fmt.Errorf("%s: more than %d bytes", address, maxDocument)
+		return nil, nil, fmt.Errorf("%s: more than %d bytes", req.URL, maxDocument)
 	}
 	return body, resp.Header, nil
 }

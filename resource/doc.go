@@ -19,7 +19,15 @@
 //
 //	api.Keys = srv.JWKS
 //
-// A token is checked here and nowhere else, so it is good until it expires, even
-// when it has been revoked meanwhile. Keep access tokens short-lived. Tokens that
-// are bound to a key (cnf) are refused, since a bearer proves nothing.
+// A token is checked here and nowhere else, so it is good until it expires, even when
+// it has been revoked meanwhile. Keep access tokens short-lived; or have revocation
+// count at once, by [Verifier.Live] in the program that is also the authorization
+// server, and by [Verifier.Introspect] anywhere else. Tokens that are bound to a key
+// (cnf) are refused, since a bearer proves nothing.
+//
+// [Verifier.Metadata] lets clients that know no more than the URL find their way to the
+// authorization server (RFC 9728), as those of the Model Context Protocol do:
+//
+//	api.Metadata = &resource.Metadata{Scopes: []string{"notes:read"}}
+//	api.Register(mux)
 package resource

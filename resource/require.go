@@ -30,8 +30,8 @@ var (
 	severalTokens  = &failure{http.StatusBadRequest, "invalid_request", "the access token is sent by more than one method"}
 	lacksScope     = &failure{http.StatusForbidden, "insufficient_scope", "the access token does not permit this"}
 	// An outage must not make clients throw good tokens away.
-	noKeys = &failure{http.StatusServiceUnavailable, "temporarily_unavailable", "the access token cannot be verified now"}
-	broken = &failure{http.StatusInternalServerError, "server_error", "the server is misconfigured"}
+	cannotTell = &failure{http.StatusServiceUnavailable, "temporarily_unavailable", "the access token cannot be verified now"}
+	broken     = &failure{http.StatusInternalServerError, "server_error", "the server is misconfigured"}
 )
 
 // Require returns middleware that lets a request pass if it carries a valid access
@@ -40,11 +40,15 @@ var (
 //
 // The token must be in the Authorization header; other places are where logs and
 // caches find it. What does not pass is answered as RFC 6750, section 3 says, with
-// 503 if there are no keys to verify a token with, and with 500 if the Verifier or
-// one of scopes is not well-formed. CORS middleware belongs outside of this one: a
-// preflight carries no token.
+// 503 if a token cannot be verified now, and with 500 if the Verifier or one of scopes
+// is not well-formed. CORS middleware belongs outside of this one: a preflight carries
+// no token.
+//
+// The challenge names all of scopes, so that a client that lacks some asks for them at
+// once. If a request's content decides, nest one Require in another, which reads no
+// body of anybody without a token.
 func (v *Verifier) Require(scopes ...string) func(http.Handler) http.Handler {
-	g := &gate{v, slices.Clone(scopes), checkScopes(scopes)}
+	g := &gate{v, slices.Clone(scopes), checkNeeds(scopes)}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			t, f := g.admit(r)
@@ -80,7 +84,7 @@ func (g *gate) admit(r *http.Request) (*Token, *failure) {
 		if errors.As(err, &reason) {
 			return nil, &failure{http.StatusUnauthorized, "invalid_token", string(reason)}
 		}
-		return nil, noKeys
+		return nil, cannotTell
 	}
 	// Only now: nobody without a token makes this server read a body.
 	if inBody(r) {
@@ -97,7 +101,7 @@ func (g *gate) admit(r *http.Request) (*Token, *failure) {
 func (g *gate) refuse(w http.ResponseWriter, f *failure) {
 	h := w.Header()
 	switch {
-	case f == noKeys:
+	case f == cannotTell:
 		h.Set("Retry-After", strconv.Itoa(int(coldInterval/time.Second)))
 	case f.status < http.StatusInternalServerError:
 		h.Set("WWW-Authenticate", g.challenge(f))
@@ -124,6 +128,7 @@ func (g *gate) challenge(f *failure) string {
 		{"error", f.code},
 		{"error_description", f.description},
 		{"scope", strings.Join(g.scopes, " ")},
+		{"resource_metadata", g.v.metadataURL()},
 	} {
 		if param.value != "" {
 			b.WriteString(", " + param.name + `="` + param.value + `"`)
@@ -146,8 +151,24 @@ func quotable(s string) string {
 func checkScopes(scopes []string) error {
 	for _, s := range scopes {
 		if s == "" || strings.Contains(s, " ") || quotable(s) != s {
-			return fmt.Errorf("resource: Require: %q is not a scope", s)
+			return fmt.Errorf("%q is not a scope", s)
 		}
+	}
+	return nil
+}
+
+// offlineAccess is the scope by which a client asks for a refresh token. What it means is
+// between the client and the issuer.
+const offlineAccess = "offline_access"
+
+// checkNeeds refuses scopes that no operation can need.
+func checkNeeds(scopes []string) error {
+	err := checkScopes(scopes)
+	if slices.Contains(scopes, offlineAccess) {
+		err = errors.New("offline_access says nothing about a resource")
+	}
+	if err != nil {
+		return fmt.Errorf("resource: Require: %w", err)
 	}
 	return nil
 }

@@ -12,10 +12,10 @@ import (
 	"github.com/go-jose/go-jose/v4/json"
 )
 
-// A Token is a verified access token. It is shared by all who handle the request:
-// treat it as read-only.
+// A Token is a verified access token. It is shared by all who handle the request, and
+// perhaps by other requests: treat it as read-only.
 type Token struct {
-	ID       string // jti
+	ID       string // jti; empty if an [Introspection] does not say, like IssuedAt
 	Subject  string // sub: the user or, if a client acts for itself, that client
 	ClientID string // client_id
 	GrantID  string // grant_id; empty unless the issuer names its grants
@@ -62,6 +62,8 @@ const (
 	refusedEarly     refusal = "the access token is not valid yet"
 	refusedExpired   refusal = "the access token expired"
 	refusedBound     refusal = "the access token is bound to a key and no proof is accepted here"
+	refusedInactive  refusal = "the access token expired, was revoked or never existed"
+	refusedRevoked   refusal = "the access token was revoked"
 )
 
 func (r refusal) Error() string { return ErrInvalidToken.Error() + ": " + string(r) }
@@ -75,12 +77,22 @@ type claims map[string]json.RawMessage
 // read makes a Token of a payload whose signature is good (RFC 9068, section 4).
 func (v *Verifier) read(payload []byte) (*Token, error) {
 	var c claims
-	if err := json.Unmarshal(payload, &c); err != nil || c.ambiguous() {
+	if err := json.Unmarshal(payload, &c); err != nil {
 		return nil, refusedClaims
 	}
-	if iss, ok := c.text("iss"); !ok {
+	return v.accept(c, payload, "iss", "aud", "exp", "sub", "client_id", "iat", "jti")
+}
+
+// accept makes a Token of the claims in payload. They must be there if they are
+// required, and are checked if they are there.
+func (v *Verifier) accept(c claims, payload []byte, required ...string) (*Token, error) {
+	lacking := func(name string) bool { return c[name] == nil }
+	if c.ambiguous() || slices.ContainsFunc(required, lacking) {
 		return nil, refusedClaims
-	} else if iss != v.Issuer {
+	}
+	if iss, ok := c.text("iss"); !ok && !lacking("iss") {
+		return nil, refusedClaims
+	} else if ok && iss != v.Issuer {
 		return nil, refusedIssuer
 	}
 	if aud, ok := c.texts("aud"); !ok {
@@ -117,13 +129,16 @@ func (v *Verifier) read(payload []byte) (*Token, error) {
 	return t, nil
 }
 
-// token reads what RFC 9068, section 2.2 requires and this package names.
+// token reads the claims that this package names.
 func (c claims) token() (*Token, error) {
 	t := &Token{}
 	for _, claim := range []struct {
 		name  string
 		value *string
 	}{{"jti", &t.ID}, {"sub", &t.Subject}, {"client_id", &t.ClientID}} {
+		if c[claim.name] == nil {
+			continue
+		}
 		if *claim.value, _ = c.text(claim.name); *claim.value == "" {
 			return nil, refusedClaims
 		}
@@ -131,7 +146,7 @@ func (c claims) token() (*Token, error) {
 	var issued, expires bool
 	t.IssuedAt, issued = c.date("iat")
 	t.Expiry, expires = c.date("exp")
-	if !issued || !expires {
+	if !issued && c["iat"] != nil || !expires {
 		return nil, refusedClaims
 	}
 	if _, ok := c["grant_id"]; ok {

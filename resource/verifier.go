@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -55,8 +54,24 @@ type Verifier struct {
 	// RS256 and EdDSA.
 	Algorithms []string
 
-	// Client fetches metadata and keys. If nil, one that gives up after five
-	// seconds and follows redirects only to where Issuer could be as well.
+	// Introspect, if set, has the issuer judge every token instead, which Keys and
+	// Algorithms must leave to it.
+	Introspect *Introspection
+
+	// Live, if set, is asked about every good token, with its [Token.GrantID], and
+	// says whether it has not been revoked meanwhile. Set it to the GrantActive method
+	// of an authorization server in the same program, or of one that shares the
+	// storage; revocation then counts at once. A token without a grant is refused; if
+	// Live returns an error, the answer is 503.
+	Live func(ctx context.Context, grantID string) (bool, error)
+
+	// Metadata, if set, is published (RFC 9728), and challenges say where. Audience
+	// must then be an https URL, or an http URL of this machine.
+	Metadata *Metadata
+
+	// Client fetches metadata and keys, and asks for introspection. If nil, one that
+	// gives up after five seconds and follows redirects only to where Issuer could be
+	// as well.
 	Client *http.Client
 
 	// Now tells the time. If nil, time.Now.
@@ -66,19 +81,22 @@ type Verifier struct {
 	// means ten seconds; more than a minute is an error.
 	Leeway time.Duration
 
-	// Logger is told when keys cannot be fetched, and what is wrong with this
+	// Logger is told why tokens cannot be verified, and what is wrong with this
 	// Verifier. Nothing of a token is ever logged. If nil, slog.Default().
 	Logger *slog.Logger
 
 	once       sync.Once
 	err        error // what is wrong with the fields above
 	algorithms []jose.SignatureAlgorithm
-	cache      *keyCache
+	cache      *keyCache // nil with Introspect
+
+	introspector *introspector // nil without Introspect
+	published    *publication  // nil without Metadata
 }
 
 // Verify returns the access token that text is. An error that does not wrap
-// [ErrInvalidToken] says nothing about the token: there are no keys to judge it by,
-// ctx has ended, or the Verifier lacks something. No error contains any of text.
+// [ErrInvalidToken] says nothing about the token: there is nothing to judge it by, ctx
+// has ended, or the Verifier lacks something. No error contains any of text.
 func (v *Verifier) Verify(ctx context.Context, text string) (*Token, error) {
 	if err := v.ready(); err != nil {
 		return nil, err
@@ -86,46 +104,35 @@ func (v *Verifier) Verify(ctx context.Context, text string) (*Token, error) {
 	if len(text) > maxToken {
 		return nil, refusedSize
 	}
-	jws, err := jose.ParseSignedCompact(text, v.algorithms)
-	if errors.As(err, new(*jose.ErrUnexpectedSignatureAlgorithm)) {
-		return nil, refusedAlgorithm
-	} else if err != nil {
-		return nil, refusedSyntax // the cause may quote the token
+	judge := v.verifyJWT
+	if v.Introspect != nil {
+		judge = v.introspect
 	}
-	header := jws.Signatures[0].Protected
-	if err := checkHeader(header); err != nil {
-		return nil, err
+	t, err := judge(ctx, text)
+	if err == nil && v.Live != nil {
+		err = v.checkLive(ctx, t)
 	}
-	key, err := v.cache.find(ctx, header.KeyID, jose.SignatureAlgorithm(header.Algorithm))
 	if err != nil {
 		return nil, err
 	}
-	payload, err := jws.Verify(key)
-	if err != nil {
-		return nil, refusedSignature
-	}
-	return v.read(payload)
+	return t, nil
 }
 
-// checkHeader is about what alg does not say. Keys that come with the token (jwk,
-// jku, x5c, x5u) are not looked at (RFC 8725, section 3.10).
-func checkHeader(h jose.Header) error {
-	// RFC 9068, section 4: "The resource server MUST verify that the "typ" header
-	// value is "at+jwt" or "application/at+jwt" and reject tokens carrying any
-	// other value." It is what keeps an ID token from passing.
-	typ, _ := h.ExtraHeaders[jose.HeaderType].(string)
-	if !strings.EqualFold(typ, "at+jwt") && !strings.EqualFold(typ, "application/at+jwt") {
-		return refusedType
+// checkLive refuses a token whose grant is dead.
+func (v *Verifier) checkLive(ctx context.Context, t *Token) error {
+	if t.GrantID == "" {
+		return refusedClaims
 	}
-	// No extension is understood here (RFC 7515, section 4.1.11). b64 is one that
-	// go-jose would accept.
-	for _, name := range []jose.HeaderKey{"crit", "b64"} {
-		if _, ok := h.ExtraHeaders[name]; ok {
-			return refusedExtension
+	live, err := v.Live(ctx, t.GrantID)
+	if err != nil {
+		err = fmt.Errorf("resource: Live: %w", err)
+		if ctx.Err() == nil {
+			v.logger().ErrorContext(ctx, "resource: cannot tell whether a token has been revoked", "error", err)
 		}
+		return err
 	}
-	if h.KeyID == "" {
-		return refusedKey
+	if !live {
+		return refusedRevoked
 	}
 	return nil
 }
@@ -140,7 +147,7 @@ func (v *Verifier) ready() error {
 	return v.err
 }
 
-func (v *Verifier) setUp() error {
+func (v *Verifier) setUp() (err error) {
 	switch {
 	case v.Issuer == "":
 		return errors.New("Issuer is empty")
@@ -149,6 +156,19 @@ func (v *Verifier) setUp() error {
 	case v.Leeway < 0 || v.Leeway > maxLeeway:
 		return errors.New("Leeway is not between zero and a minute")
 	}
+	if v.Metadata != nil {
+		if v.published, err = v.publish(); err != nil {
+			return err
+		}
+	}
+	if v.Introspect != nil {
+		v.introspector, err = v.newIntrospector()
+		return err
+	}
+	return v.setUpKeys()
+}
+
+func (v *Verifier) setUpKeys() error {
 	for _, name := range v.Algorithms {
 		// Whoever can verify a MAC can make one: HS256 is not for tokens that
 		// come from elsewhere.
@@ -169,12 +189,20 @@ func (v *Verifier) setUp() error {
 		}
 		return nil
 	}
-	d, err := newDiscovery(v.Issuer, v.Client)
+	d, err := newDiscovery(v.Issuer, newClient(v.Client))
 	if err != nil {
 		return err
 	}
 	v.cache.load = d.keys
 	return nil
+}
+
+// metadataURL returns where the metadata are, or "".
+func (v *Verifier) metadataURL() string {
+	if v.published == nil {
+		return ""
+	}
+	return v.published.url
 }
 
 func (v *Verifier) now() time.Time {

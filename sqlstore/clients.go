@@ -38,7 +38,7 @@ func (s *Store) AddClient(ctx context.Context, c *authwright.Client) error {
 	if err != nil {
 		return err
 	}
-	return s.one(ctx, "add client", authwright.ErrConflict, s.sql.addClient, s.key(c.ID), data)
+	return s.one(ctx, "add client", authwright.ErrConflict, s.sql.addClient, s.key(c.ID), data, expiry(c))
 }
 
 // UpdateClient replaces the registration of c. It returns [authwright.ErrNotFound] if
@@ -48,13 +48,21 @@ func (s *Store) UpdateClient(ctx context.Context, c *authwright.Client) error {
 	if err != nil {
 		return err
 	}
-	return s.one(ctx, "update client", authwright.ErrNotFound, s.sql.updateClient, data, s.key(c.ID))
+	return s.one(ctx, "update client", authwright.ErrNotFound, s.sql.updateClient, data, expiry(c), s.key(c.ID))
 }
 
 // DeleteClient forgets the client registered as id. It returns [authwright.ErrNotFound]
 // if there is none. Its grants stay, and are worth nothing without it.
 func (s *Store) DeleteClient(ctx context.Context, id string) error {
 	return s.one(ctx, "delete client", authwright.ErrNotFound, s.sql.deleteClient, s.key(id))
+}
+
+// expiry is when the registration of c may be deleted: NULL for one that lasts.
+func expiry(c *authwright.Client) any {
+	if c.ExpiresAt.IsZero() {
+		return nil
+	}
+	return roundUp(c.ExpiresAt)
 }
 
 // registration is the record of a client that may be registered.

@@ -27,7 +27,7 @@ type statements struct {
 
 	useOnce, addKey, freeKey string
 
-	deleteGrants, deleteKeys string
+	deleteGrants, deleteKeys, deleteClients string
 
 	version string
 }
@@ -45,9 +45,9 @@ func (d Dialect) statements(prefix string) statements {
 	const columns = "id, version, stage, client_id, subject, data"
 	s := statements{
 		client:    "SELECT data FROM authwright_clients WHERE id = $1",
-		addClient: insert + "authwright_clients (id, data, version) VALUES ($1, $2, 1)" + unlessTaken,
+		addClient: insert + "authwright_clients (id, data, expires_at, version) VALUES ($1, $2, $3, 1)" + unlessTaken,
 		// Counting makes the row differ, and so count as changed in MySQL.
-		updateClient: "UPDATE authwright_clients SET data = $1, version = version + 1 WHERE id = $2",
+		updateClient: "UPDATE authwright_clients SET data = $1, expires_at = $2, version = version + 1 WHERE id = $3",
 		deleteClient: "DELETE FROM authwright_clients WHERE id = $1",
 
 		grant: "SELECT " + columns + " FROM authwright_grants WHERE id = $1",
@@ -63,15 +63,16 @@ func (d Dialect) statements(prefix string) statements {
 		addKey:  insert + "authwright_used (id, expires_at) VALUES ($1, $2)" + unlessTaken,
 		freeKey: "DELETE FROM authwright_used WHERE id = $1 AND expires_at <= $2",
 
-		deleteGrants: d.deleteExpired("authwright_grants"),
-		deleteKeys:   d.deleteExpired("authwright_used"),
+		deleteGrants:  d.deleteExpired("authwright_grants"),
+		deleteKeys:    d.deleteExpired("authwright_used"),
+		deleteClients: d.deleteExpired("authwright_clients"),
 
 		version: "SELECT COALESCE(MAX(version), 0) FROM authwright_schema",
 	}
 	for _, query := range []*string{
 		&s.client, &s.addClient, &s.updateClient, &s.deleteClient,
 		&s.grant, &s.addGrant, &s.updateGrant, &s.bySubject, &s.byClient,
-		&s.useOnce, &s.addKey, &s.freeKey, &s.deleteGrants, &s.deleteKeys, &s.version,
+		&s.useOnce, &s.addKey, &s.freeKey, &s.deleteGrants, &s.deleteKeys, &s.deleteClients, &s.version,
 	} {
 		*query = d.placeholders(rename(*query, prefix))
 	}

@@ -42,7 +42,7 @@ func (s *Store) DeleteExpired(ctx context.Context, now time.Time, limit int) (in
 		limit = 1000
 	}
 	deleted := 0
-	for _, query := range []string{s.sql.deleteGrants, s.sql.deleteKeys} {
+	for _, query := range []string{s.sql.deleteGrants, s.sql.deleteKeys, s.sql.deleteClients} {
 		n, err := s.exec(ctx, query, now.UnixMilli(), limit-deleted)
 		if err != nil {
 			return deleted, fmt.Errorf("sqlstore: delete expired: %w", err)

@@ -204,6 +204,28 @@ var indexBreakages = []breakage{
 			return d.DeleteExpired(ctx, now.Add(24*time.Hour), limit)
 		}}
 	}},
+	{"keeps clients for ever", "delete-expired/clients", func(d *documents) *broken {
+		return &broken{Store: d, expire: func(context.Context, time.Time, int) (int, error) { return 0, nil }}
+	}},
+	{"remembers when a client was to expire", "delete-expired/clients", func(d *documents) *broken {
+		return &broken{Store: d, update: func(ctx context.Context, c *authwright.Client) error {
+			old, err := d.Client(ctx, c.ID)
+			if err != nil {
+				return err
+			}
+			changed := *c
+			changed.ExpiresAt = old.ExpiresAt
+			return d.UpdateClient(ctx, &changed)
+		}}
+	}},
+	{"takes clients that last for expired ones", "delete-expired/clients", func(d *documents) *broken {
+		return &broken{Store: d, expire: func(ctx context.Context, now time.Time, limit int) (int, error) {
+			if err := d.DeleteClient(ctx, "endless"); err != nil && !errors.Is(err, authwright.ErrNotFound) {
+				return 0, err
+			}
+			return d.DeleteExpired(ctx, now, limit)
+		}}
+	}},
 	{"deletes live grants and does not say so", "delete-expired/live", func(d *documents) *broken {
 		return &broken{Store: d, expire: func(ctx context.Context, now time.Time, limit int) (int, error) {
 			clear(d.grants)

@@ -64,4 +64,5 @@ var storeChecks = []check[Store]{
 
 	{"delete-expired/dead", "DeleteExpired deletes what is of no use any more, at most limit at a time, until none is left", deleteDead},
 	{"delete-expired/live", "DeleteExpired deletes nothing that is of use", deleteLive},
+	{"delete-expired/clients", "DeleteExpired deletes the clients whose ExpiresAt has passed, as far as it has not been taken back, and no others", deleteClients},
 }

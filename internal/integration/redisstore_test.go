@@ -219,7 +219,9 @@ func TestRedisStoreRoundTrips(t *testing.T) {
 			require.EqualValues(t, 1, save(redisRotation(g, end)), "a rotation")
 		}
 		index := rdb.ZScore(t.Context(), cfg.Prefix+"by-subject:{ada}", g.ID).Val()
-		require.ErrorIs(t, s.SaveGrant(t.Context(), redisGrant(g.ID)), authwright.ErrConflict)
+		late := redisGrant(g.ID)
+		late.Stage = authwright.StageConsent
+		require.ErrorIs(t, s.SaveGrant(t.Context(), late), authwright.ErrConflict)
 		require.Equal(t, index, rdb.ZScore(t.Context(), cfg.Prefix+"by-subject:{ada}", g.ID).Val(), "a save that loses shortens nothing")
 		g.Version, g.Stage, g.ExpiresAt = g.Version+1, authwright.StageRevoked, end.Add(11*time.Minute)
 		require.EqualValues(t, 1, save(g), "a revocation, even after the last moment")

@@ -11,9 +11,11 @@ CREATE TABLE IF NOT EXISTS authwright_schema (
 -- A grant's columns win over its document. To revoke in an emergency:
 -- UPDATE authwright_grants SET stage = 'revoked', version = version + 1 WHERE …
 CREATE TABLE IF NOT EXISTS authwright_clients (
-    id      VARBINARY(2048) NOT NULL PRIMARY KEY,
-    version BIGINT          NOT NULL,
-    data    LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL
+    id         VARBINARY(2048) NOT NULL PRIMARY KEY,
+    version    BIGINT          NOT NULL,
+    data       LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    expires_at BIGINT, -- of a registration that nobody has used; NULL for all others
+    INDEX authwright_clients_expires (expires_at)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC;
 
 -- MySQL has no CREATE INDEX IF NOT EXISTS, so the indexes are part of the tables.

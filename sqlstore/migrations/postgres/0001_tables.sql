@@ -12,10 +12,13 @@ CREATE TABLE IF NOT EXISTS authwright_schema (
 -- A grant's columns win over its document. To revoke in an emergency:
 -- UPDATE authwright_grants SET stage = 'revoked', version = version + 1 WHERE …
 CREATE TABLE IF NOT EXISTS authwright_clients (
-    id      BYTEA  NOT NULL PRIMARY KEY,
-    version BIGINT NOT NULL,
-    data    TEXT   NOT NULL
+    id         BYTEA  NOT NULL PRIMARY KEY,
+    version    BIGINT NOT NULL,
+    data       TEXT   NOT NULL,
+    expires_at BIGINT -- of a registration that nobody has used; NULL for all others
 );
+
+CREATE INDEX IF NOT EXISTS authwright_clients_expires ON authwright_clients (expires_at);
 
 CREATE TABLE IF NOT EXISTS authwright_grants (
     id         BYTEA  NOT NULL PRIMARY KEY,

@@ -2,16 +2,9 @@ package authwright
 
 import (
 	"cmp"
-	"context"
-	"crypto/rand"
-	"encoding/json"
 	"errors"
-	"log/slog"
 	"net/http"
-	"net/url"
 	"slices"
-	"strings"
-	"time"
 )
 
 // logoutParams are those of OpenID Connect RP-Initiated Logout, section 2, and the answer

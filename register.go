@@ -118,20 +118,21 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	// No URL, so no client document; and random, so no user's subject.
+	c.ID = rand.Text()
+	c.CreatedAt = s.now()
+	secret := c.newSecret()
+	token, stored := NewSecret()
+	c.RegistrationToken = stored.Hash
+	if err := contradiction(c.Validate()); err != nil {
+		return nil, err
+	}
 	if !trusted {
+		c.ExpiresAt = c.CreatedAt.Add(registrationUnused)
 		if err := s.countRegistration(r); err != nil {
 			return nil, err
 		}
 	}
-	// No URL, so no client document; and random, so no user's subject.
-	c.ID = rand.Text()
-	c.CreatedAt = s.now()
-	if !trusted {
-		c.ExpiresAt = c.CreatedAt.Add(registrationUnused)
-	}
-	secret := c.newSecret()
-	token, stored := NewSecret()
-	c.RegistrationToken = stored.Hash
 	if err := s.admit(r, c); err != nil {
 		return nil, err
 	}
@@ -163,11 +164,15 @@ func (s *Server) admit(r *http.Request, c *Client) error {
 		}
 		c.ID = id
 	}
-	err := c.usable()
-	if e := new(Error); err != nil && !errors.As(err, &e) {
-		return &Error{Code: ErrInvalidClientMetadata, Description: "the metadata contradict each other", Err: err}
+	return contradiction(c.usable())
+}
+
+// contradiction is what is wrong with a client as a whole, as it may see it.
+func contradiction(err error) error {
+	if e := new(Error); err == nil || errors.As(err, &e) {
+		return err
 	}
-	return err
+	return &Error{Code: ErrInvalidClientMetadata, Description: "the metadata contradict each other", Err: err}
 }
 
 // readMetadata reads what a client says of itself from the body of r.

@@ -143,15 +143,15 @@ func (s *Server) check(req *AuthorizeRequest) error {
 		}
 	}
 	var err error
-	if req.Scopes, err = s.requestedScopes(req.Client, f.get("scope")); err != nil {
+	if req.Scopes, err = s.requestedScopes(req.Client, s.cfg.Profile.tolerated(req.Client, f.get("scope"))); err != nil {
 		return err
 	}
 	if req.Resources, err = s.requestedResources(req.Client, f.all("resource"), req.Scopes); err != nil {
 		return err
 	}
-	if s.cfg.OpenID != nil && !req.Client.mayUse("refresh_token") {
+	if (s.cfg.OpenID != nil || s.cfg.Profile == MCP) && !req.Client.mayUse("refresh_token") {
 		// OpenID Connect Core, section 11: who cannot have it is not refused, either.
-		req.Scopes = slices.DeleteFunc(req.Scopes, func(name string) bool { return name == "offline_access" })
+		req.Scopes = slices.DeleteFunc(req.Scopes, func(name string) bool { return name == offlineAccess })
 	}
 	openID := s.isOpenID(req.Scopes)
 	if req.challenge, err = parseChallenge(f, req.Client.InsecureWithoutPKCE && openID && !req.Client.public() && s.cfg.Profile != MCP); err != nil || !openID {

@@ -99,7 +99,7 @@ func (s *Server) requestedResources(c *Client, ids, scopes []string) ([]string, 
 // whose userinfo endpoint is what its scopes are for.
 func (s *Server) defaultResources(c *Client, scopes []string) ([]string, error) {
 	openID := s.isOpenID(scopes)
-	others := slices.DeleteFunc(slices.Clone(scopes), func(sc string) bool { return openID && isStandardScope(sc) })
+	others := slices.DeleteFunc(slices.Clone(scopes), func(sc string) bool { return sc == offlineAccess || openID && isStandardScope(sc) })
 	for i := range s.resources {
 		r := &s.resources[i]
 		if openID && len(others) == 0 && r.Scopes != nil && r.ID != s.cfg.Issuer {

@@ -62,7 +62,7 @@ const (
 	refusedEarly     refusal = "the access token is not valid yet"
 	refusedExpired   refusal = "the access token expired"
 	refusedBound     refusal = "the access token is bound to a key and no proof is accepted here"
-	refusedInactive  refusal = "the access token expired, was revoked or never existed"
+	refusedInactive  refusal = "the access token is not active"
 	refusedRevoked   refusal = "the access token was revoked"
 )
 

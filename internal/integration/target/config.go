@@ -25,6 +25,11 @@ type config struct {
 	Lifetimes   lifetimes
 	AutoLogin   string
 	AutoConsent bool
+
+	OpenID             *bool
+	Registration       bool
+	InitialAccessToken string
+	FetchRoots         string
 }
 
 func (c *config) UnmarshalJSON(data []byte) error {
@@ -41,6 +46,11 @@ func (c *config) UnmarshalJSON(data []byte) error {
 		"lifetimes":    &c.Lifetimes,
 		"auto_login":   &c.AutoLogin,
 		"auto_consent": &c.AutoConsent,
+
+		"openid":               &c.OpenID,
+		"registration":         &c.Registration,
+		"initial_access_token": &c.InitialAccessToken,
+		"fetch_roots":          &c.FetchRoots,
 	})
 }
 
@@ -70,9 +80,12 @@ func (c *config) check() error {
 		return errors.New("tls: the issuer is not https")
 	}
 	switch c.Profile {
-	case "", "oauth21": // the same: nothing weaker can be had
+	case "", "oauth21", "mcp": // the first two are the same: nothing weaker can be had
 	default:
 		return fmt.Errorf("profile: %q is unknown", c.Profile)
+	}
+	if c.InitialAccessToken != "" && !c.Registration {
+		return errors.New("initial_access_token: there is no registration")
 	}
 	clients := make(map[string]bool)
 	for _, cl := range c.Clients {

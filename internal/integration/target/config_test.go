@@ -56,6 +56,11 @@ func TestConfigErrors(t *testing.T) {
 		{"tls without files", `{"addr": "127.0.0.1:-1", "issuer": "https://127.0.0.1:9000", "tls": {}}`, "tls: open"},
 		{"profile", base + `, "profile": "fapi"}`, `profile: "fapi"`},
 		{"storage", base + `, "storage": "oracle://user:password@x"}`, `storage: "oracle" is not`},
+		{"storage that cannot be had", base + `, "storage": "sqlite:/nowhere/x.db"}`, "storage: "},
+		{"storage whose address is malformed", base + `, "storage": "mysql://secret"}`, "storage: mysql: the data source name is malformed"},
+		{"initial access token without registration", base + `, "initial_access_token": "x"}`, "initial_access_token: there is no registration"},
+		{"mcp without resources", base + `, "profile": "mcp"}`, "Config.Resources is required"},
+		{"openid as a string", base + `, "openid": "yes"}`, "openid: json"},
 		{"auto_login of nobody", base + `, "auto_login": "alice"}`, `auto_login: no user has the username "alice"`},
 		{"scopes as a list", base + `, "scopes": ["read"]}`, "scopes: must be an object"},
 		{"scope twice", base + `, "scopes": {"read": "", "read": ""}}`, "scopes: read: member is there twice"},
@@ -93,7 +98,7 @@ func TestConfigErrorsOfUsersAndClients(t *testing.T) {
 		{"claims of another type", users(`[{"sub": "u1", "username": "a", "claims": []}]`), "users: claims: must be an object"},
 		{"claim twice", users(`[{"sub": "u1", "username": "a", "claims": {"x": 1, "x": 2}}]`), "users: claims: x: member is there twice"},
 
-		{"client member that is not supported", clients(`"jwks": {}}`), "clients: jwks: unknown or unsupported"},
+		{"client member that is not supported", clients(`"logo_uri": "x"}`), "clients: logo_uri: unknown or unsupported"},
 		{"client twice", clients(`"client_name": "A"}, {"client_id": "web"}`), `client_id "web" is there twice`},
 		{"client without an ID", base + `, "clients": [{}]}`, "client"},
 		{"grant type", clients(`"grant_types": ["password"]}`), `"web": grant_types: "password"`},
@@ -137,7 +142,7 @@ func TestConfig(t *testing.T) {
 	t.Run("a client without scope may ask for all", func(t *testing.T) {
 		for i, want := range [][]string{{"b", "a"}, {}, {"b", "a"}} {
 			cfg.Clients[i].RedirectURIs = []string{"https://web.example/cb"}
-			c, err := cfg.Clients[i].register(cfg.Scopes)
+			c, err := cfg.Clients[i].register(cfg.knownScopes())
 			require.NoError(t, err)
 			require.Equal(t, want, c.Scopes)
 			require.Equal(t, i == 2, c.Native)
@@ -160,7 +165,7 @@ func TestConfig(t *testing.T) {
 		require.Negative(t, s.RefreshGrace)
 	})
 	t.Run("a storage that knows a client gets its new registration", func(t *testing.T) {
-		store, err := openStorage("memory")
+		store, err := openStorage(t.Context(), "memory")
 		require.NoError(t, err)
 		for _, name := range []string{"Old", "New"} {
 			require.NoError(t, store.addClient(t.Context(), &authwright.Client{ID: "c", Name: name, RedirectURIs: []string{"https://web.example/cb"}}))

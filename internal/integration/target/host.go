@@ -36,6 +36,7 @@ type host struct {
 }
 
 type session struct {
+	name  string // not the cookie, which is a secret
 	user  *user
 	since time.Time
 	amr   []string // RFC 8176
@@ -79,7 +80,7 @@ func (h *host) currentUser(r *http.Request) (*authwright.User, error) {
 	if !ok || time.Since(s.since) >= sessionLifetime {
 		return nil, nil
 	}
-	return &authwright.User{Subject: s.user.Subject, Name: s.user.Username, AuthTime: s.since, AMR: s.amr}, nil
+	return &authwright.User{Subject: s.user.Subject, Name: s.user.Username, AuthTime: s.since, Session: s.name, AMR: s.amr}, nil
 }
 
 // claims says about the user what the file says. A user who is in the file no more may
@@ -97,8 +98,17 @@ func (h *host) signIn(u *user, amr ...string) *http.Cookie {
 	id := rand.Text()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.sessions[id] = session{u, time.Now(), amr}
+	h.sessions[id] = session{rand.Text(), u, time.Now(), amr}
 	return h.cookie(id)
+}
+
+// signOut ends the session of r, if it has one.
+func (h *host) signOut(r *http.Request) {
+	if old, err := r.Cookie(h.cookie("").Name); err == nil {
+		h.mu.Lock()
+		delete(h.sessions, old.Value)
+		h.mu.Unlock()
+	}
 }
 
 func (h *host) cookie(value string) *http.Cookie {
@@ -143,11 +153,7 @@ func (h *host) takeLogin(w http.ResponseWriter, r *http.Request) {
 		h.page(w, http.StatusBadRequest, form)
 		return
 	}
-	if old, err := r.Cookie(h.cookie("").Name); err == nil {
-		h.mu.Lock()
-		delete(h.sessions, old.Value)
-		h.mu.Unlock()
-	}
+	h.signOut(r)
 	http.SetCookie(w, h.signIn(u, "pwd"))
 	http.Redirect(w, r, form.Next, http.StatusSeeOther)
 }

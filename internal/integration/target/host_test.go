@@ -36,10 +36,10 @@ func newWorld(t *testing.T, members string) *world {
 			{"client_id": "new", "redirect_uris": ["https://new.example/cb"]},
 			{"client_id": "cli", "redirect_uris": ["http://127.0.0.1/cb"]}
 		],
-		"users": [{"sub": "u1", "username": "alice", "password": "wonderland"}, {"sub": "u2", "username": "bob"}],
+		"users": [{"sub": "u1", "username": "alice", "password": "wonderland", "claims": {"email": "alice@example.com", "phone_number": "", "plan": "free"}}, {"sub": "u2", "username": "bob"}],
 		"scopes": {"read": "", "write": ""}`+members+`}`))
 	require.NoError(t, err)
-	store, err := openStorage(cfg.Storage)
+	store, err := openStorage(t.Context(), cfg.Storage)
 	require.NoError(t, err)
 	target, err := newTarget(t.Context(), cfg, store, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)

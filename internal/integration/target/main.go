@@ -31,14 +31,35 @@
 //		"scopes": {"read": "Read your notes", "write": "Change your notes"},
 //		"lifetimes": {"code": "1m", "access_token": "10m", "refresh_token": "336h", "refresh_grace": "30s"},
 //		"auto_login": "alice",
-//		"auto_consent": true
+//		"auto_consent": true,
+//		"openid": true,
+//		"registration": true,
+//		"initial_access_token": "token",
+//		"fetch_roots": "suite.pem"
 //	}
+//
+// A client may also have jwks, jwks_uri, token_endpoint_auth_signing_alg,
+// id_token_signed_response_alg, post_logout_redirect_uris, backchannel_logout_uri,
+// client_uri, policy_uri, tos_uri and, which is not of RFC 7591, insecure_without_pkce.
 //
 // Only addr and issuer are required, and a member that is not among these is an error.
 // What is left out has the default of the library. A client without scope may ask for
 // all scopes there are, and without token_endpoint_auth_method it may send its secret
 // either way. All claims of a user go into the access token. The login page is a form at
 // /login with the fields username and password.
+//
+// profile is oauth21 or mcp. storage is memory, postgres://…, sqlite:FILE,
+// mysql:// and the data source name of github.com/go-sql-driver/mysql, or
+// redis://host:port,… with one address for a server and several for a Cluster. Tables are
+// made if they are not there.
+//
+// OpenID Connect is on if the scopes have openid among them, unless the member openid
+// says otherwise. The userinfo endpoint then tells the user's claims, too, as far as the
+// scopes cover them, and logging out ends the session. With registration clients may
+// register themselves, for which initial_access_token is needed if it is there, or be
+// documents on the web. What clients refer to is fetched from https addresses that the
+// system trusts, or the certificates of the file fetch_roots; if the issuer is on the
+// loopback interface, from there, too.
 //
 // With auto_login whoever comes is signed in as that user, and with auto_consent the
 // user approves of everything. With both, one request to the authorization endpoint is
@@ -81,7 +102,7 @@ func run(ctx context.Context, log *slog.Logger, stdout io.Writer, args []string)
 	if err != nil {
 		return err
 	}
-	store, err := openStorage(cfg.Storage)
+	store, err := openStorage(ctx, cfg.Storage)
 	if err != nil {
 		return fmt.Errorf("storage: %w", err)
 	}
@@ -95,7 +116,10 @@ func run(ctx context.Context, log *slog.Logger, stdout io.Writer, args []string)
 	wg.Go(func() { t.sweep(sweeping) })
 	defer wg.Wait()
 	defer stop()
-	return serve(ctx, cfg, t, log, stdout)
+	err = serve(ctx, cfg, t, log, stdout)
+	telling, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return errors.Join(err, t.server.Close(telling))
 }
 
 // serve serves h until ctx ends, and then what has begun.

@@ -17,14 +17,15 @@ import (
 // A target is an authorization server in a host application of its own.
 type target struct {
 	*http.ServeMux
-	host  *host
-	store *openedStorage
-	log   *slog.Logger
+	server *authwright.Server
+	host   *host
+	store  *openedStorage
+	log    *slog.Logger
 }
 
 func newTarget(ctx context.Context, cfg *config, store *openedStorage, log *slog.Logger) (*target, error) {
 	for _, c := range cfg.Clients {
-		registered, err := c.register(cfg.Scopes)
+		registered, err := c.register(cfg.knownScopes())
 		if err == nil {
 			if cfg.AutoConsent {
 				registered.Consent = authwright.ConsentSkip
@@ -58,7 +59,7 @@ func newTarget(ctx context.Context, cfg *config, store *openedStorage, log *slog
 	mux := http.NewServeMux()
 	srv.Register(mux)
 	h.register(mux)
-	return &target{mux, h, store, log}, nil
+	return &target{mux, srv, h, store, log}, nil
 }
 
 // settings are those of the library.
@@ -84,6 +85,9 @@ func (c *config) settings(store *openedStorage, h *host, log *slog.Logger) (auth
 	}
 	for _, r := range c.Resources {
 		settings.Resources = append(settings.Resources, authwright.Resource(r))
+	}
+	if err == nil {
+		err = c.extend(&settings, store, h)
 	}
 	return settings, err
 }

@@ -92,15 +92,26 @@ func (s *Server) mustAsk(ctx context.Context, req *AuthorizeRequest, user *User)
 	if len(s.extraClaims(req)) > 0 {
 		return true, nil // which no scope stands for, so nothing remembers it
 	}
-	g, err := s.cfg.Storage.Grant(ctx, rememberedID(user.Subject, c.ID))
-	if errors.Is(err, ErrNotFound) {
-		return true, nil
-	} else if err != nil {
+	g, err := s.remembered(ctx, c, user)
+	if err != nil {
 		return true, unavailable(err)
 	}
+	return g == nil || !subset(req.Scopes, g.Scopes) || !subset(req.Resources, g.Resources), nil
+}
+
+// remembered is the record that user has consented to c, as it describes itself now, or nil.
+func (s *Server) remembered(ctx context.Context, c *Client, user *User) (*Grant, error) {
+	g, err := s.cfg.Storage.Grant(ctx, rememberedID(user.Subject, c.ID))
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
 	live := g.Stage == StageRemembered && s.now().Before(g.ExpiresAt) && g.Subject == user.Subject && g.ClientID == c.ID
-	live = live && bytes.Equal(g.ClientHash, c.description())
-	return !live || !subset(req.Scopes, g.Scopes) || !subset(req.Resources, g.Resources), nil
+	if !live || !bytes.Equal(g.ClientHash, c.description()) {
+		return nil, nil
+	}
+	return g, nil
 }
 
 // extraClaims are the claims that req asks for and that its scopes do not cover.

@@ -232,7 +232,9 @@ func TestClientDocumentChanged(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, b, _, id := changed(t, changes...)
-			redirected(t, b.authorize(by(id, "prompt", "none")), "consent_required")
+			a := b.authorize(by(id, "prompt", "none"))
+			errorPage(t, a)
+			require.Contains(t, a.body, "error=consent_required")
 			page := b.authorize(by(id))
 			consentPage(t, page)
 			require.NotEmpty(t, b.decide(page, "approve", "read", "write").location(t).Get("code"))

@@ -46,7 +46,7 @@ func (s *Server) respond(w http.ResponseWriter, r *http.Request, to reply, f ...
 // client, the user decides whether to go there (RFC 9700, section 4.11.2).
 func (s *Server) refuseClient(w http.ResponseWriter, r *http.Request, req *AuthorizeRequest, err error) {
 	e := authorizationError(err)
-	if !req.Client.Unverified || slices.Contains(req.Prompt, "none") {
+	if s.trusts(r, req) {
 		s.respondError(w, r, req.reply(), e)
 		return
 	}
@@ -55,6 +55,21 @@ func (s *Server) refuseClient(w http.ResponseWriter, r *http.Request, req *Autho
 		Title: "This request cannot go on", Message: e.Description, Code: string(e.Code), Client: (&Consent{RedirectURI: req.RedirectURI}).RedirectHost(),
 		Back: withResponse(req.RedirectURI, s.response(req.reply(), param{"error", string(e.Code)}, param{"error_description", printable(e.Description)})),
 	})
+}
+
+// trusts reports whether a client may be told of an error without asking the user: somebody
+// has vouched for it, be it the user, who has consented to it before and whom it asks not to
+// disturb. Whoever else says prompt=none would have an open redirector.
+func (s *Server) trusts(r *http.Request, req *AuthorizeRequest) bool {
+	if !req.Client.Unverified {
+		return true
+	}
+	user, err := s.currentUser(r)
+	if err != nil || user == nil || !slices.Contains(req.Prompt, "none") {
+		return false
+	}
+	g, err := s.remembered(r.Context(), req.Client, user)
+	return err == nil && g != nil
 }
 
 // respondError tells a client of the failure of its request.

@@ -33,12 +33,17 @@ type app struct {
 
 func newApp(t *testing.T, issuer, id, secret string) *app {
 	t.Helper()
+	a := startApp(issuer, id, secret)
+	t.Cleanup(a.Close)
+	return a
+}
+
+func startApp(issuer, id, secret string) *app {
 	a := &app{issuer: issuer, id: id, secret: secret}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /login", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, a.authorizeURL(), http.StatusFound) })
 	mux.HandleFunc("GET /callback", a.callback)
 	a.Server = httptest.NewServer(mux)
-	t.Cleanup(a.Close)
 	return a
 }
 
@@ -78,6 +83,7 @@ func (a *app) callback(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
+	w.Header().Set("ID-Token", tokens.ID)
 	fmt.Fprintf(w, "%s %s%s", r.FormValue("state"), tokens.Scope, tokens.Error)
 }
 
@@ -111,34 +117,25 @@ func TestLogin(t *testing.T) {
 func TestLoginAgain(t *testing.T) {
 	t.Parallel()
 	as := authtest.NewServer(t)
-	strong := func(u *authwright.User) { u.ACR, u.AMR, u.Session = "mfa", []string{"hwk"}, "s1" }
-	b := as.Login("alice", strong)
-	b.CheckRedirect = func(r *http.Request, _ []*http.Request) error {
-		if r.URL.Host == "client.example" {
-			return http.ErrUseLastResponse
-		}
-		return nil
-	}
-	a := &app{issuer: as.Issuer, id: authtest.ConfidentialClient, Server: &httptest.Server{URL: "https://client.example"}, extra: url.Values{"max_age": {"60"}}}
-	login := func() authwright.Grant {
-		resp, err := b.Get(a.authorizeURL())
+	a := newApp(t, as.Issuer, authtest.ConfidentialClient, as.Secret)
+	b := as.Login("alice", func(u *authwright.User) { u.ACR, u.AMR, u.Session = "mfa", []string{"hwk"}, "s1" })
+	login := func() map[string]any {
+		resp, err := b.Get(a.URL + "/login")
 		require.NoError(t, err)
-		to, err := resp.Location()
-		require.NoError(t, err, text(t, resp))
-		require.NotEmpty(t, to.Query().Get("code"), to)
-		for _, e := range as.Events() {
-			if e.Type == authwright.EventCodeIssued {
-				g, err := as.Store.Grant(t.Context(), e.GrantID)
-				require.NoError(t, err)
-				if g.CreatedAt.Equal(as.Now().Truncate(time.Second)) {
-					return *g
-				}
-			}
-		}
-		t.Fatal("no code was issued")
-		return authwright.Grant{}
+		require.Equal(t, "xyz openid notes", text(t, resp))
+		return payload(t, resp.Header.Get("ID-Token"))
 	}
-	_ = login
+	first := login()
+	require.Equal(t, "mfa", first["acr"])
+	require.Equal(t, []any{"hwk"}, first["amr"])
+	require.Equal(t, "s1", first["sid"])
+
+	as.Advance(10 * time.Minute)
+	require.Equal(t, first["auth_time"], login()["auth_time"])
+	a.extra = url.Values{"max_age": {"60"}}
+	again := login()
+	require.InDelta(t, as.Now().Unix(), again["auth_time"], 5)
+	require.Equal(t, "s1", again["sid"], "it is the same session")
 }
 
 func TestDeny(t *testing.T) {

@@ -196,8 +196,7 @@ func TestInitialAccessToken(t *testing.T) {
 	t.Parallel()
 	token, inDatabase := authwright.NewSecret()
 	limited, alsoInDatabase := authwright.NewSecret()
-	var w *world
-	w = newWorld(t, registration(func(r *authwright.Registration) {
+	w := newWorld(t, registration(func(r *authwright.Registration) {
 		alsoInDatabase.ExpiresAt = time.Date(2026, 11, 22, 13, 0, 0, 0, time.UTC)
 		r.InitialAccessTokens = []authwright.ClientSecret{inDatabase, alsoInDatabase}
 	}))

@@ -74,7 +74,7 @@ func (w *world) verified(token any) map[string]any {
 }
 
 func verify(set jose.JSONWebKeySet, token string) ([]byte, error) {
-	jws, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.ES256, jose.EdDSA, jose.RS256, jose.PS256})
+	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256, jose.EdDSA, jose.RS256, jose.PS256})
 	if err != nil {
 		return nil, err
 	}

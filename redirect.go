@@ -1,10 +1,13 @@
 package authwright
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -79,6 +82,9 @@ func validateRedirectURI(uri string) error {
 		if u.Path == "" {
 			return errors.New("has no path; a browser would add one")
 		}
+		if !isPlainAuthority(u) {
+			return errors.New("has a host or a port that browsers read differently")
+		}
 		if u.Scheme == "http" && !isLoopback(u.Hostname()) {
 			return errors.New("must be https; plain http is for loopback addresses only")
 		}
@@ -91,6 +97,27 @@ func validateRedirectURI(uri string) error {
 		return errors.New("must have a path, and its scheme in lower case")
 	}
 	return nil
+}
+
+// isPlainAuthority reports whether a browser, too, finds in u the host and the port that are
+// written there. It unescapes a host before it looks at it, and takes every one that ends in
+// a number for an IPv4 address (URL Standard, section 3.5), 0x7f.1 for 127.0.0.1.
+func isPlainAuthority(u *url.URL) bool {
+	if _, err := strconv.ParseUint(cmp.Or(u.Port(), "0"), 10, 16); err != nil {
+		return false
+	}
+	if !isPrintableASCII(u.Host) || strings.Contains(u.Host, "%") {
+		return false
+	}
+	host := strings.TrimSuffix(u.Hostname(), ".")
+	last := strings.ToLower(host[strings.LastIndexByte(host, '.')+1:])
+	hex, isHex := strings.CutPrefix(last, "0x")
+	number := last != "" && strings.Trim(last, "0123456789") == "" || isHex && strings.Trim(hex, "0123456789abcdef") == ""
+	if !number && u.Host[0] != '[' {
+		return true
+	}
+	_, err := netip.ParseAddr(u.Hostname())
+	return err == nil
 }
 
 func isLoopback(host string) bool {

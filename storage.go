@@ -107,6 +107,10 @@ type Grant struct {
 	AMR       []string  `json:"amr,omitempty"`
 	Session   string    `json:"sid,omitempty"` // the host's, from [User.Session]
 
+	// Online is set when the user declined offline_access: the client gets no
+	// refresh token.
+	Online bool `json:"online,omitempty"`
+
 	// Claims is the claims parameter of OpenID Connect Core, section 5.5.
 	Claims json.RawMessage `json:"claims,omitempty"`
 

@@ -205,7 +205,7 @@ func (s *Server) newTokens(ctx context.Context, c *Client, g *Grant, next *secre
 		ExpiresIn:   expires.Unix() - now.Unix(),
 		Scope:       strings.Join(t.Scopes, " "),
 	}
-	if next != nil && c.mayUse("refresh_token") {
+	if next != nil && c.mayUse("refresh_token") && !g.Online {
 		resp.RefreshToken = next.String()
 	}
 	if openID {

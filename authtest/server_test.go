@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"runtime"
 	"strings"
 	"sync"
@@ -129,7 +130,7 @@ func kid(jwt string) string {
 	return header
 }
 
-// A wary host has an answer of its own to everything that a test server also answers.
+// A host with an answer of its own to everything that a test server also answers.
 func TestChanges(t *testing.T) {
 	t.Parallel()
 	start := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
@@ -140,6 +141,8 @@ func TestChanges(t *testing.T) {
 		c.Issuer = "https://auth.example/oauth"
 		c.Now = func() time.Time { return start }
 		c.Storage = own
+		c.Consent = ownPage{}
+		c.RefuseReusedChallenges = true
 		c.Authenticator = authwright.LoginRedirect("/host/login", "next", func(r *http.Request) (*authwright.User, error) {
 			if r.Header.Get("Host-User") == "" {
 				return nil, nil
@@ -177,7 +180,21 @@ func TestChanges(t *testing.T) {
 	r.Header.Set("Host-User", "carol")
 	resp, err = as.Client("").Transport.RoundTrip(r)
 	require.NoError(t, err)
-	require.Contains(t, text(t, resp), "<bdi>carol</bdi>")
+	require.Contains(t, text(t, resp), "<h1>carol?</h1>")
+
+	a.extra = url.Values{"prompt": {"login"}}
+	answer, err := as.Authorize("alice", a.authorizeURL())
+	require.NoError(t, err, "who has signed in here does so again here")
+	require.NotEmpty(t, answer.Get("code"))
+	_, err = as.Authorize("alice", a.authorizeURL())
+	require.ErrorContains(t, err, "was used before")
+}
+
+type ownPage struct{}
+
+func (ownPage) RenderConsent(w http.ResponseWriter, _ *http.Request, c *authwright.Consent) error {
+	_, err := fmt.Fprintf(w, "<h1>%s?</h1><form method=post action=%q>%s<button name=decision value=approve>Yes</button></form>", c.User.Subject, c.Action, c.Fields())
+	return err
 }
 
 func TestIntrospection(t *testing.T) {

@@ -63,7 +63,8 @@ func (s *Server) Token(want Token) string {
 }
 
 // Flow runs the whole authorization code flow, with the user's consent, and returns all it
-// yields. An error that the server answers is an [*authwright.Error].
+// yields. If the server refuses with an error code, the error is an [*authwright.Error]; one
+// that it shows the user on a page is not, as in [Server.Authorize].
 func (s *Server) Flow(want Token) (*Tokens, error) {
 	if want.Subject == "" {
 		want.Subject = "alice"

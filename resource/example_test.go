@@ -71,3 +71,26 @@ func exampleToken(claims object) string {
 	now := time.Now()
 	return token(exampleKey, nil, with(object{"iat": now.Unix(), "exp": now.Add(time.Minute).Unix()}, claims))
 }
+
+func ExampleVerifier_Register() {
+	api := &resource.Verifier{
+		Issuer:   "https://auth.example.com",
+		Audience: "https://api.example.com/mcp",
+		Metadata: &resource.Metadata{Name: "Notes", Scopes: []string{"notes:read"}},
+	}
+	mux := http.NewServeMux()
+	api.Register(mux)
+	mux.Handle("/mcp", api.Require("notes:read")(http.NotFoundHandler()))
+
+	// A client that knows no more than the URL is told where to read on.
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/mcp", nil))
+	fmt.Println(w.Code, w.Header().Get("WWW-Authenticate"))
+
+	w = httptest.NewRecorder()
+	mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, api.MetadataPath(), nil))
+	fmt.Println(w.Body)
+	// Output:
+	// 401 Bearer realm="https://api.example.com/mcp", scope="notes:read", resource_metadata="https://api.example.com/.well-known/oauth-protected-resource/mcp"
+	// {"resource":"https://api.example.com/mcp","authorization_servers":["https://auth.example.com"],"scopes_supported":["notes:read"],"bearer_methods_supported":["header"],"resource_name":"Notes"}
+}

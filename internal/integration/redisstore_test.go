@@ -345,7 +345,7 @@ func TestRedisStoreWaitsForReplica(t *testing.T) {
 	primary, replica := newRedisServer(t, durable...), newRedisServer(t, durable...)
 	host, port, _ := strings.Cut(primary.addr, ":")
 	rdb, copied := primary.open(t), replica.open(t)
-	require.NoError(t, copied.SlaveOf(t.Context(), host, port).Err())
+	require.NoError(t, copied.ReplicaOf(t.Context(), host, port).Err())
 
 	cfg := newRedisConfig()
 	cfg.WaitReplicas, cfg.WaitTimeout = 1, 500*time.Millisecond

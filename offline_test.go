@@ -10,7 +10,7 @@ import (
 )
 
 // What the consent page calls "Do all this while you are not there" is a refresh token.
-func TestOfflineAccess(t *testing.T) {
+func TestOfflineAccessDeclined(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(c *authwright.Config) { c.Scopes = append(c.Scopes, authwright.Scope{Name: "offline_access"}) })
 	c, err := w.store.Client(t.Context(), "web")

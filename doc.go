@@ -21,6 +21,13 @@
 // needs a decision or a page from the host is a nil field in [Config], and is off until
 // the host fills it. The metadata document lists exactly what is on.
 //
+// # What is the host's
+//
+// TLS and its settings, HTTP Strict Transport Security included; the timeouts of the
+// [http.Server]; sessions, and their renewal at login; limits on how often somebody may
+// ask. Call [Server.Close] before the program ends, and the store's DeleteExpired now and
+// then.
+//
 // # What is promised
 //
 // A code is redeemed at most once, and a chain of refresh tokens has one head, with any

@@ -70,7 +70,8 @@ type Client struct {
 	Disabled bool `json:"disabled,omitempty"`
 
 	// Unverified marks a client that introduced itself. Errors do not send the
-	// browser to it without asking.
+	// browser to it without asking, users are asked again when it describes itself
+	// otherwise, and it does not act for itself.
 	Unverified bool `json:"unverified,omitempty"`
 
 	// RegistrationToken is the hash with which it manages its registration.

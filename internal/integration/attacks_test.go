@@ -65,7 +65,7 @@ func tryEverywhere(t *testing.T, attacks []attack) {
 type victimStore interface {
 	authwright.Storage
 	authwright.Index
-	authwright.Registrar
+	authwright.ClientStore
 }
 
 // A victim is a host with an authorization server, and everything that its attackers see

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -167,7 +168,7 @@ func rotatedSecrets(t *testing.T, v *victim) {
 		at.token(probing(), "c1", secretOf1).refused(t, "invalid_client")
 		at.token(probing(), "c1", next).refused(t, "invalid_grant")
 	}
-	v.updateClient("c1", func(c *authwright.Client) { c.Secrets[0].ExpiresAt = v.now().Add(-1) })
+	v.updateClient("c1", func(c *authwright.Client) { c.Secrets[0].ExpiresAt = v.now().Add(-time.Second) })
 	v.token(probing(), "c1", next).refused(t, "invalid_client")
 	require.Equal(t, http.StatusUnauthorized, replica.token(probing(), "c1", next).status)
 }

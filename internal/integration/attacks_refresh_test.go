@@ -160,12 +160,15 @@ func forgedToken(t *testing.T, v *victim) {
 	other := newVictim(t, new(authwright.Memory))
 	other.start(nil)
 	for _, forged := range []string{
-		r[:63], r + "A", r[1:], flip(0), flip(22), flip(40), flip(63), strings.ToUpper(r), r + "=", r + "\n", " " + r, other.tokens().Refresh, got.Access, v.code(asking()),
+		r[:63], r + "A", r[1:], flip(0), flip(22), flip(40), strings.ToUpper(r), r + "=", r + "\n", " " + r, other.tokens().Refresh, got.Access, v.code(asking()),
 		"eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9.", "null", "0", strings.Repeat("A", 64), strings.Repeat("A", 30_000),
 	} {
 		v.token(refreshing(forged), "c1", secretOf1).refused(t, "invalid_grant")
 	}
-	v.refresh(got)
+	got = v.refresh(got)
+	r = got.Refresh
+	v.token(refreshing(flip(63)), "c1", secretOf1).refused(t, "invalid_grant")
+	v.dead(got) // who knows most of a token has had one of the chain: that is a replay
 }
 
 func unearnedToken(t *testing.T, v *victim) {

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"log"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -131,7 +132,9 @@ func storedSecrets(secrets ...string) (stored []authwright.ClientSecret) {
 func (v *victim) start(change func(*authwright.Config)) {
 	v.t.Helper()
 	mux := http.NewServeMux()
-	v.ts = httptest.NewTLSServer(mux)
+	v.ts = httptest.NewUnstartedServer(mux)
+	v.ts.Config.ErrorLog = log.New(io.Discard, "", 0) // of connections that nobody needed in the end
+	v.ts.StartTLS()
 	v.t.Cleanup(v.ts.Close)
 	v.issuer = v.ts.URL
 	cfg := v.config()

@@ -180,20 +180,24 @@ func TestFetchFailure(t *testing.T) {
 			rw.Write(set)
 		}))
 		assertion := signJWT(t, jose.ES256, unknown, map[string]any{"kid": "2"}, w.statement("robot", nil))
-		var status int
-		var wg sync.WaitGroup
-		wg.Go(func() {
-			resp, err := http.PostForm(w.issuer+"/token", itself("client_assertion_type", jwtBearer, "client_assertion", assertion))
-			if err == nil {
+		answered := make(chan int, 1)
+		go func() {
+			status := 0
+			if resp, err := http.PostForm(w.issuer+"/token", itself("client_assertion_type", jwtBearer, "client_assertion", assertion)); err == nil {
 				status = resp.StatusCode
 				resp.Body.Close()
 			}
-		})
-		<-begun
-		require.Equal(t, http.StatusOK, w.by("1", key).status)
+			answered <- status
+		}()
+		select {
+		case <-begun:
+		case status := <-answered:
+			require.Fail(t, "nobody fetched", "status %d", status)
+		}
+		status := w.by("1", key).status
 		close(release)
-		wg.Wait()
-		require.Equal(t, http.StatusUnauthorized, status)
+		require.Equal(t, http.StatusOK, status)
+		require.Equal(t, http.StatusUnauthorized, <-answered)
 	})
 	t.Run("CA-22 those who come at once share a fetch", func(t *testing.T) {
 		t.Parallel()

@@ -37,7 +37,7 @@ func (s *Server) endSession(ctx context.Context, user *User) error {
 			if slices.Contains(g.Scopes, "offline_access") {
 				continue
 			}
-			if err := s.RevokeGrant(ctx, g.ID); err != nil && !errors.Is(err, ErrNotFound) {
+			if err := s.revokeGrant(ctx, g.ID, "logout"); err != nil && !errors.Is(err, ErrNotFound) {
 				return err
 			}
 		}

@@ -33,10 +33,11 @@ func grantID(t *testing.T, accessToken any) string {
 // refused, and the access token is inactive with the grant it was made from.
 func (w *world) dead(t *testing.T, tokens map[string]any) {
 	t.Helper()
-	refused(t, w.token(refreshForm(tokens["refresh_token"].(string)), "web", webSecret), "invalid_grant")
 	require.Equal(t, authwright.StageRevoked, w.stage(grantID(t, tokens["access_token"])))
 	a := w.postForm("/introspect", url.Values{"token": {tokens["access_token"].(string)}}, "web", webSecret)
 	require.Equal(t, false, a.json(t)["active"], a.body)
+	// Last, because presenting a spent token would itself revoke the grant.
+	refused(t, w.token(refreshForm(tokens["refresh_token"].(string)), "web", webSecret), "invalid_grant")
 }
 
 // rotated refreshes as web and returns the token response.

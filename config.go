@@ -43,7 +43,8 @@ type Config struct {
 	// user, or permissions. It runs for every token, refreshed ones included, so
 	// what it returns is never older than the token. The Scopes and Resources of
 	// g are those of this token; changes to g have no effect. A claim that the
-	// protocol defines is an error. If it returns [ErrAccessDenied], the user may
+	// protocol defines is an error. A Subject that is the ClientID says that the
+	// client acts for itself, and no user is there. If it returns [ErrAccessDenied], the user may
 	// not have tokens now, and the client is told invalid_grant.
 	Claims func(ctx context.Context, g *Grant) (map[string]any, error)
 

@@ -42,13 +42,17 @@ type Consent struct {
 	// Action is the path and query the form posts to.
 	Action string
 
-	handle string
+	handle *secret // of which fmt prints the address
 }
 
 // Fields returns the hidden inputs that tie the form to its question and protect
 // it against forgery.
 func (c *Consent) Fields() template.HTML {
-	return template.HTML(`<input type="hidden" name="consent" value="` + c.handle + `">`)
+	handle := ""
+	if c.handle != nil { // not in a Consent that a host has made to try its page
+		handle = c.handle.String()
+	}
+	return template.HTML(`<input type="hidden" name="consent" value="` + handle + `">`)
 }
 
 // RedirectHost returns where the browser goes next in a form to show to people: a
@@ -184,7 +188,7 @@ func (s *Server) askConsent(w http.ResponseWriter, r *http.Request, req *Authori
 		RedirectURI: req.RedirectURI,
 		EndsAt:      s.end(req.Client),
 		Action:      s.base + pathConsent + "?" + req.form.encode(),
-		handle:      sec.String(),
+		handle:      &sec,
 	}
 	tracked := &trackedWriter{ResponseWriter: w}
 	err := s.cfg.Consent.RenderConsent(tracked, r, c)

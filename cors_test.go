@@ -97,6 +97,14 @@ func TestCORS(t *testing.T) {
 			noCORS(t, send("spa", http.Header{"Origin": {""}}))
 		})
 	}
+	t.Run("TK-14 a public client in a browser redeems its code", func(t *testing.T) {
+		code := w.code(request("client_id", "page", "redirect_uri", "https://page.example:8443/cb", "scope", "read"))
+		f := codeForm(code, "client_id", "page", "redirect_uri", "")
+		a := w.transmit("POST", "/token", f.Encode(), from("https://page.example:8443", "Content-Type", "application/x-www-form-urlencoded"))
+		require.Equal(t, http.StatusOK, a.status, a.body)
+		readable(t, a, "https://page.example:8443")
+	})
+
 	t.Run("HT-09 a failed authentication is read too", func(t *testing.T) {
 		a := w.transmit("POST", "/token", "grant_type=client_credentials", from("https://web.example", "Authorization", basic("web:wrong")))
 		refused(t, a, "invalid_client")

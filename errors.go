@@ -112,7 +112,7 @@ func asError(err error) *Error {
 // unavailable is the answer when the storage could not answer: the client may try
 // again, and keeps what it has.
 func unavailable(err error) *Error {
-	return &Error{Code: ErrTemporarilyUnavailable, Description: "try again later", Err: err}
+	return &Error{Code: ErrTemporarilyUnavailable, Description: "try again later", RetryAfter: time.Second, Err: err}
 }
 
 // printable restricts text to what RFC 6749, section 4.1.2.1 allows in an

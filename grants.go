@@ -10,6 +10,11 @@ import (
 // nil if it was revoked before. When it returns nil, no refresh that is under way will
 // succeed.
 func (s *Server) RevokeGrant(ctx context.Context, id string) error {
+	return s.revokeGrant(ctx, id, "host")
+}
+
+// revokeGrant revokes a grant for a reason.
+func (s *Server) revokeGrant(ctx context.Context, id, reason string) error {
 	for {
 		g, err := s.cfg.Storage.Grant(ctx, id)
 		if err != nil {
@@ -21,7 +26,7 @@ func (s *Server) RevokeGrant(ctx context.Context, id string) error {
 		s.revoke(g)
 		err = s.cfg.Storage.SaveGrant(ctx, g)
 		if err == nil {
-			s.emit(ctx, EventGrantRevoked, g, "host")
+			s.emit(ctx, EventGrantRevoked, g, reason)
 			return nil
 		}
 		if !errors.Is(err, ErrConflict) || ctx.Err() != nil {

@@ -44,6 +44,13 @@ type SigningKey struct {
 	NotBefore time.Time
 }
 
+// Format implements [fmt.Formatter]. A key in memory would be printed with its private
+// half; so no part of it is.
+func (k SigningKey) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "SigningKey(%T)", k.Signer) }
+
+// MarshalText implements [encoding.TextMarshaler], for the same reason: logs call it.
+func (k SigningKey) MarshalText() ([]byte, error) { return []byte(fmt.Sprint(k)), nil }
+
 // SetSigningKeys replaces the signing keys of a running server. A key that is new
 // to it signs nothing during the first five minutes, in which resource servers
 // still have the old key set in their caches, unless no other key can. It

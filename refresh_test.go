@@ -270,6 +270,7 @@ func TestRefreshRetry(t *testing.T) {
 			w.rotated(t, lost)
 		}
 		w.advance(3 * time.Second)
+		refused(t, w.token(refreshForm(lost["refresh_token"].(string)), "web", webSecret), "invalid_grant")
 		w.dead(t, lost)
 	})
 	t.Run("RT-09 the grace can be set", func(t *testing.T) {
@@ -279,12 +280,14 @@ func TestRefreshRetry(t *testing.T) {
 		w.advance(2*time.Minute - time.Millisecond)
 		w.rotated(t, lost)
 		w.advance(time.Millisecond)
+		refused(t, w.token(refreshForm(lost["refresh_token"].(string)), "web", webSecret), "invalid_grant")
 		w.dead(t, lost)
 	})
 	t.Run("RT-09 the grace can be switched off", func(t *testing.T) {
 		w := newWorld(t, func(cfg *authwright.Config) { cfg.RefreshGrace = -1 })
 		lost := w.tokens()
 		w.rotated(t, lost)
+		refused(t, w.token(refreshForm(lost["refresh_token"].(string)), "web", webSecret), "invalid_grant")
 		w.dead(t, lost)
 	})
 	t.Run("RT-09 a retry is no way past the scope or the client", func(t *testing.T) {

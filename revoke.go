@@ -37,7 +37,7 @@ func (s *Server) revokeToken(w http.ResponseWriter, r *http.Request) (any, error
 		return nil, &Error{Code: ErrUnauthorizedClient, Description: "the token was issued to another client"}
 	}
 	if err == nil {
-		err = s.RevokeGrant(r.Context(), g.ID)
+		err = s.revokeGrant(r.Context(), g.ID, "client")
 	}
 	switch {
 	case errors.Is(err, errNoToken):

@@ -233,17 +233,24 @@ func TestRevokeReach(t *testing.T) {
 			require.Equal(t, http.StatusOK, userInfo(tokens["access_token"]).status)
 		}
 		revoked(t, w.postForm("/revoke", ofToken(third[kind]), "web", webSecret))
+		// Look before a spent token is presented, which would revoke by itself.
 		t.Run("RV-05 with the "+kind+" goes every token of the grant", func(t *testing.T) {
+			require.Equal(t, authwright.StageRevoked, w.stage(grantID(t, first["access_token"])))
 			for _, tokens := range []map[string]any{first, second, third} {
-				w.dead(t, tokens)
+				require.False(t, w.active(t, tokens["access_token"]))
 			}
 		})
-		t.Run("RV-05 with the "+kind+" goes no other grant", func(t *testing.T) { w.alive(t, bystander) })
 		t.Run("RV-08 after the "+kind+" no JWT of the grant is good for userinfo", func(t *testing.T) {
 			for _, tokens := range []map[string]any{first, second, third} {
 				require.Equal(t, http.StatusUnauthorized, userInfo(tokens["access_token"]).status)
 			}
 		})
+		t.Run("RV-05 after the "+kind+" no refresh token of the grant is good", func(t *testing.T) {
+			for _, tokens := range []map[string]any{third, second, first} {
+				refused(t, w.token(refreshForm(refreshTokenOf(tokens)), "web", webSecret), "invalid_grant")
+			}
+		})
+		t.Run("RV-05 with the "+kind+" goes no other grant", func(t *testing.T) { w.alive(t, bystander) })
 	}
 	t.Run("RV-05 a refresh token that was spent before revokes as well", func(t *testing.T) {
 		first := w.tokens()

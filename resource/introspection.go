@@ -31,6 +31,12 @@ type Introspection struct {
 	MaxAge time.Duration
 }
 
+// Format implements [fmt.Formatter]. It leaves out the secret.
+func (i Introspection) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "Introspection(%s)", i.ClientID) }
+
+// MarshalText implements [encoding.TextMarshaler], for logs. It leaves out the secret, too.
+func (i Introspection) MarshalText() ([]byte, error) { return []byte(fmt.Sprint(i)), nil }
+
 const (
 	maxIntrospectionAge  = 5 * time.Minute
 	maxAnswers           = 10_000 // kept at a time

@@ -147,7 +147,7 @@ func strangersRequests(t *testing.T, v *victim) {
 }
 
 func injectedLog(t *testing.T, v *victim) {
-	evil := "\n\r{\"level\":\"ERROR\"}\x1b[31m\x00\u2028" + strings.Repeat("x", 10<<10)
+	evil := "\n\r{\"level\":\"ERROR\"}\x1b[31m\u2028" + strings.Repeat("x", 10<<10)
 	before := len(v.log())
 	v.signedIn("alice").authorize(asking("client_id", evil)).errorPage(t)
 	v.token(probing("client_id", evil)).refused(t, "invalid_client")

@@ -36,16 +36,7 @@ type attack struct {
 // AUTHWRIGHT_WITHOUT names.
 func tryEverywhere(t *testing.T, attacks []attack) {
 	t.Parallel()
-	stores := map[string]func(*testing.T) victimStore{
-		"memory": func(*testing.T) victimStore { return new(authwright.Memory) },
-		"redis":  func(t *testing.T) victimStore { return newRedisStore(t, openRedis(t)) },
-	}
-	for _, e := range sqlEngines() {
-		if e.name != "mariadb" { // it keeps the same promises, by the same code as PostgreSQL
-			stores[e.name] = func(t *testing.T) victimStore { return newSQLStore(t, e.open(t), e.config()) }
-		}
-	}
-	for name, open := range stores {
+	for name, open := range victimStores() {
 		if withoutEngine(name) {
 			continue
 		}
@@ -53,7 +44,9 @@ func tryEverywhere(t *testing.T, attacks []attack) {
 			t.Parallel()
 			for _, a := range attacks {
 				t.Run(a.name, func(t *testing.T) {
-					v := newVictim(t, open(t))
+					store, dump := open(t)
+					v := newVictim(t, store)
+					v.dump = dump
 					v.start(a.change)
 					a.run(t, v)
 				})
@@ -81,6 +74,9 @@ type victim struct {
 
 	// issuer is the origin of ts.
 	issuer string
+
+	// dump is everything that the storage holds, as its operator can read it.
+	dump func() string
 
 	// user, if set, stands between the session cookie and the server.
 	user func(*authwright.User) (*authwright.User, error)

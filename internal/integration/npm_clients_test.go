@@ -46,7 +46,7 @@ func TestNPMClients(t *testing.T) {
 	require.NotEmpty(t, scripts)
 	for _, script := range scripts {
 		t.Run(script, func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), "node", "--test", "--test-reporter=spec", "--test-timeout=60000", script)
+			cmd := exec.CommandContext(t.Context(), "node", "--test", "--test-reporter=spec", "--test-timeout=300000", script)
 			cmd.Dir = dir
 			cmd.Env = append(os.Environ(), "NODE_EXTRA_CA_CERTS="+files["cert"])
 			out, err := cmd.CombinedOutput()

@@ -101,8 +101,11 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, req *Authoriz
 // currentUser asks the host who is signed in. A user without a subject is nobody.
 func (s *Server) currentUser(r *http.Request) (*User, error) {
 	user, err := s.cfg.Authenticator.CurrentUser(r)
-	if err != nil || user == nil {
-		return nil, err
+	if err != nil {
+		return nil, hostError(err)
+	}
+	if user == nil {
+		return nil, nil
 	}
 	if user.Subject == "" || len(user.Subject) > maxSubject || !isText(user.Subject) || s.cfg.OpenID != nil && !isASCII(user.Subject) {
 		return nil, errors.New("authwright: Authenticator.CurrentUser returned a user without a fit Subject")

@@ -5,9 +5,11 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -58,15 +60,28 @@ func (s *Server) isPartOf(g *Grant, user *User) bool {
 func (s *Server) tell(ctx context.Context, user *User, clientID string) {
 	ctx = context.WithoutCancel(ctx)
 	s.background.Go(func() {
-		c, err := s.client(ctx, clientID)
-		if err == nil && c.BackchannelLogoutURI != "" {
-			err = s.sendLogout(ctx, c, user)
-		}
-		if err != nil && !errors.Is(err, ErrNotFound) {
+		if err := s.notify(ctx, user, clientID); err != nil && !errors.Is(err, ErrNotFound) {
 			s.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "authwright: back-channel logout failed",
 				slog.String("client_id", limit(clientID)), slog.Any("cause", err))
 		}
 	})
+}
+
+// notify tells a client, if it wants to know. Here nobody but us can stop the host's code from
+// waiting for ever, or a panic of it from ending the program.
+func (s *Server) notify(ctx context.Context, user *User, clientID string) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("authwright: panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	lookup, cancel := context.WithTimeout(ctx, s.cfg.RequestTimeout)
+	defer cancel()
+	c, err := s.client(lookup, clientID)
+	if err != nil || c.BackchannelLogoutURI == "" {
+		return err
+	}
+	return s.sendLogout(ctx, c, user)
 }
 
 func (s *Server) sendLogout(ctx context.Context, c *Client, user *User) error {

@@ -109,6 +109,17 @@ func asError(err error) *Error {
 	return &Error{Code: ErrServerError, Err: err}
 }
 
+// hostError is err, which the host's own code returned. If that has a storage like ours behind
+// it, it must not pass for what our storage says of the grant.
+func hostError(err error) error {
+	if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	e := *asError(err)
+	e.Err = errors.New(err.Error())
+	return &e
+}
+
 // unavailable is the answer when the storage could not answer: the client may try
 // again, and keeps what it has.
 func unavailable(err error) *Error {

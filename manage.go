@@ -18,10 +18,11 @@ func (s *Server) manage(w http.ResponseWriter, r *http.Request) (any, error) {
 	case http.MethodPut:
 		return s.replaceRegistration(w, r, c, token)
 	case http.MethodDelete:
-		if err := s.cfg.Registration.Clients.DeleteClient(r.Context(), c.ID); err != nil && !errors.Is(err, ErrNotFound) {
+		// In this order what fails can be tried again: without the client, nobody may.
+		if err := s.RevokeClient(r.Context(), c.ID); err != nil && !errors.Is(err, errNoIndex) {
 			return nil, unavailable(err)
 		}
-		if err := s.RevokeClient(r.Context(), c.ID); err != nil && !errors.Is(err, errNoIndex) {
+		if err := s.cfg.Registration.Clients.DeleteClient(r.Context(), c.ID); err != nil && !errors.Is(err, ErrNotFound) {
 			return nil, unavailable(err)
 		}
 		return nil, nil

@@ -160,6 +160,9 @@ func (s *Server) admit(r *http.Request, c *Client) error {
 	if s.cfg.Registration.Admit != nil {
 		id := c.ID
 		if err := s.cfg.Registration.Admit(r, c); err != nil {
+			if r.Context().Err() != nil {
+				return unavailable(err) // it did not get round to a verdict
+			}
 			return &Error{Code: ErrInvalidClientMetadata, Description: "the registration was refused", Err: err}
 		}
 		c.ID = id

@@ -27,8 +27,9 @@ const targetIssuer = "https://as.example"
 
 var targetNow = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-func newTarget(f *testing.F) *target {
-	f.Helper()
+// newTarget makes a target. Each change is applied to the Config before the server is made.
+func newTarget(t testing.TB, changes ...func(*authwright.Config)) *target {
+	t.Helper()
 	now := func() time.Time { return targetNow }
 	tg := &target{store: &authwright.Memory{Now: now}}
 	everything := []string{"read", "write", "openid", "email", "offline_access"}
@@ -38,7 +39,7 @@ func newTarget(f *testing.F) *target {
 		&authwright.Client{ID: "stranger", Unverified: true, RedirectURIs: []string{"https://stranger.example/cb"}, PostLogoutRedirectURIs: []string{"https://stranger.example/bye?x"}, Scopes: everything},
 		&authwright.Client{ID: "robot", Secrets: []authwright.ClientSecret{stored("s")}, GrantTypes: []string{"client_credentials"}, Scopes: everything},
 	) {
-		require.NoError(f, tg.store.AddClient(f.Context(), c))
+		require.NoError(t, tg.store.AddClient(t.Context(), c))
 	}
 	cfg := authwright.Config{
 		Issuer: targetIssuer, Storage: tg.store, Index: tg.store, Now: now, Logger: slog.New(slog.DiscardHandler),
@@ -54,9 +55,12 @@ func newTarget(f *testing.F) *target {
 		OpenID:       &authwright.OpenID{Logout: func(http.ResponseWriter, *http.Request) error { return nil }},
 		Registration: &authwright.Registration{Clients: tg.store, Scopes: []string{"read", "write"}},
 	}
+	for _, change := range changes {
+		change(&cfg)
+	}
 	var err error
 	tg.Server, err = authwright.NewServer(cfg)
-	require.NoError(f, err)
+	require.NoError(t, err)
 	return tg
 }
 

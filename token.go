@@ -222,7 +222,7 @@ func tokenError(err error) error {
 	if errors.Is(err, ErrAccessDenied) {
 		return &Error{Code: ErrInvalidGrant, Err: err}
 	}
-	return err
+	return hostError(err)
 }
 
 // revokeReplayed revokes g because one of its secrets came twice.

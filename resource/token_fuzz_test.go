@@ -75,6 +75,7 @@ func FuzzRequire(f *testing.F) {
 	} {
 		f.Add(auth, "", "")
 		f.Add(auth, "access_token={token}", "")
+		f.Add(auth, "%", "access_token;={token}")
 		f.Add(auth, "%61ccess_token=x&%zz", "access_token={token}")
 	}
 	f.Fuzz(func(t *testing.T, auth, query, body string) {
@@ -88,7 +89,7 @@ func FuzzRequire(f *testing.F) {
 		scheme, presented, _ := strings.Cut(fill.Replace(auth), " ")
 		require.Equal(t, "bearer", strings.ToLower(scheme))
 		require.True(t, sameToken(good, strings.TrimLeft(presented, " ")), presented)
-		require.NoError(t, r.ParseForm())
+		_ = r.ParseForm() // which finds what it can
 		require.Empty(t, r.Form["access_token"])
 	})
 }

@@ -58,7 +58,7 @@ func loopbackRedirects(t *testing.T, v *victim) {
 		require.NotEmpty(t, alice.decide(page, "approve", "read").toClient(t, uri).Get("code"))
 	}
 	for _, uri := range []string{
-		"http://127.0.0.1:51004/evil", "http://127.0.0.1:51004", "http://localhost:51004/cb", "http://[::1]:51004/cb", "https://127.0.0.1:51004/cb",
+		"http://127.0.0.1:51004/evil", "http://127.0.0.1/cbx", "http://127.0.0.1:51004/cb/x", "http://127.0.0.1:51004", "http://localhost:51004/cb", "http://[::1]:51004/cb", "https://127.0.0.1:51004/cb",
 		"http://127.0.0.1.evil.test/cb", "http://127.0.0.1:80@evil.test/cb", "http://127.0.0.1:x/cb", "http://127.0.0.1:/cb", "http://127.0.0.1:510041/cb", "http://0.0.0.0/cb", "http://127.1/cb",
 	} {
 		alice.authorize(asking("client_id", "n1", "redirect_uri", uri)).errorPage(t, uri)

@@ -189,7 +189,8 @@ type frailSigner struct {
 }
 
 func (f frailSigner) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) (sig []byte, err error) {
-	err = f.at(nil, "Sign", func() error { sig, err = f.Signer.Sign(random, digest, opts); return err })
+	var none context.Context // a signer is given none
+	err = f.at(none, "Sign", func() error { sig, err = f.Signer.Sign(random, digest, opts); return err })
 	return sig, err
 }
 

@@ -76,20 +76,17 @@ type grantState struct {
 // one after the other. It is the promise of the library in twenty lines.
 var grantModel = (&porcupine.NondeterministicModel{
 	Init: func() []any { return []any{grantState{stage: "code"}} },
-	Step: func(state, input, output any) (next []any) {
+	Step: func(state, input, output any) []any {
 		s, token, a := state.(grantState), input.(presentation).token, output.(answer)
+		if a.outcome.unknown() {
+			return []any{s, present(s, token, "").state}
+		}
 		after := present(s, token, a.token)
-		answered := a.outcome == granted
-		switch {
-		case a.outcome.unknown():
-			lost := present(s, token, "").state
-			return []any{s, lost}
-		case answered != after.granted:
+		if after.granted != (a.outcome == granted) {
 			return nil
 		}
 		return []any{after.state}
 	},
-	DescribeOperation: func(input, output any) string { return fmt.Sprint(input, " ", output) },
 }).ToModel()
 
 type effect struct {

@@ -31,7 +31,7 @@ func TestProduction(t *testing.T) {
 	db := openPostgres(t)
 	_, err = db.ExecContext(t.Context(), "CREATE DATABASE production")
 	require.NoError(t, err)
-	addr := freeTargetAddr(t)
+	addr := lastingAddr(t)
 	issuer := "http://" + addr
 	args := []string{"-addr", addr, "-issuer", issuer, "-data", filepath.Join(t.TempDir(), "data"),
 		"-dsn", strings.Replace(postgresDSN(t), "dbname=postgres", "dbname=production", 1)}

@@ -54,7 +54,7 @@ func newDurablePostgres(t *testing.T, settings ...string) *durablePostgres {
 	data := filepath.Join(folder, "data")
 	require.NoError(t, runEngine("initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"),
 		"postgresql is needed: apt-get install postgresql-15")
-	p := &durablePostgres{addr: freeTargetAddr(t)}
+	p := &durablePostgres{addr: lastingAddr(t)}
 	_, port, _ := strings.Cut(p.addr, ":")
 	args := []string{"-D", data, "-k", folder, "-p", port, "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"}
 	for _, s := range settings {
@@ -88,7 +88,14 @@ type durableRedis struct{ *redisServer }
 // newDurableRedis starts Redis so that it survives even the crash of the machine.
 func newDurableRedis(t *testing.T) durableRedis {
 	t.Helper()
-	return durableRedis{newRedisServer(t, append([]string{"--appendfsync", "always"}, durable...)...)}
+	folder, err := engineFolder()
+	require.NoError(t, err)
+	addr := lastingAddr(t)
+	host, port, _ := strings.Cut(addr, ":")
+	s := &redisServer{addr: addr, args: append([]string{"--bind", host, "--port", port, "--dir", folder, "--daemonize", "no", "--appendfsync", "always"}, durable...)}
+	require.NoError(t, s.start(), "redis is needed: apt-get install redis-server")
+	t.Cleanup(s.kill)
+	return durableRedis{s}
 }
 
 func (r durableRedis) address() string { return r.addr }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -153,10 +155,10 @@ type replica struct {
 func startReplicas(t *testing.T, n int, storage string) []*replica {
 	t.Helper()
 	program := buildTarget(t)
-	issuer := "http://" + freeTargetAddr(t)
+	issuer := "http://" + lastingAddr(t)
 	replicas := make([]*replica, n)
 	for i := range replicas {
-		addr := freeTargetAddr(t)
+		addr := lastingAddr(t)
 		file := writeTargetConfig(t, replicaConfig(issuer, addr, storage))
 		r := &replica{url: "http://" + addr}
 		r.command = func() (*exec.Cmd, error) { return mortalCommand(program, file), nil }
@@ -166,6 +168,21 @@ func startReplicas(t *testing.T, n int, storage string) []*replica {
 		replicas[i] = r
 	}
 	return replicas
+}
+
+// lastingAddr is a free address that stays free while nobody listens there: it is not
+// among those that Linux gives to outgoing connections, which freeTargetAddr takes.
+func lastingAddr(t *testing.T) string {
+	t.Helper()
+	for range 1000 {
+		addr := fmt.Sprint("127.0.0.1:", 20_000+rand.IntN(10_000))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			require.NoError(t, l.Close())
+			return addr
+		}
+	}
+	require.Fail(t, "no free port")
+	return ""
 }
 
 const (

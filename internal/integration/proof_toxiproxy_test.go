@@ -41,7 +41,7 @@ func newToxiproxy(t *testing.T, upstream string) *toxiproxy {
 	t.Helper()
 	program, err := builtToxiproxy()
 	require.NoError(t, err, program)
-	addr := freeTargetAddr(t)
+	addr := lastingAddr(t)
 	host, port, _ := strings.Cut(addr, ":")
 	p := proofProcess{
 		command: func() (*exec.Cmd, error) { return mortalCommand(program, "-host", host, "-port", port), nil },
@@ -50,7 +50,7 @@ func newToxiproxy(t *testing.T, upstream string) *toxiproxy {
 	require.NoError(t, p.start())
 	t.Cleanup(p.kill)
 	proxy := &toxiproxy{t: t, api: "http://" + addr + "/proxies"}
-	proxy.listen = freeTargetAddr(t)
+	proxy.listen = lastingAddr(t)
 	proxy.call(http.MethodPost, "", map[string]any{"name": "database", "listen": proxy.listen, "upstream": upstream, "enabled": true})
 	proxy.api += "/database"
 	return proxy

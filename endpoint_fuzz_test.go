@@ -182,6 +182,9 @@ func FuzzConsentForm(f *testing.F) {
 	} {
 		f.Add(body, asked.Encode(), "{cookie}; session=alice", "https://as.example", "same-origin")
 		f.Add(body, "", "{cookie}; session=bob", "", "")
+		f.Add(body, "", "{cookie}; session=alice", "https://evil.test", "cross-site")
+		f.Add(body, "", "{cookie}x; session=alice", "", "same-origin")
+		f.Add(body, "", "session=alice", "", "")
 		f.Add(body, "redirect_uri=https%3A%2F%2Fevil.test", "session=alice", "null", "cross-site")
 		f.Add(body, "%zz", "{cookie}", "https://as.example.evil.test", "same-site")
 	}

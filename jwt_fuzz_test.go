@@ -164,7 +164,7 @@ func (m *mint) headers(alg, kid, typ string) []string {
 		fmt.Sprintf(`{"alg":"HS256","kid":%q,"typ":%q}`, kid, typ), fmt.Sprintf(`{"alg":"PS256","kid":%q,"typ":%q}`, kid, typ),
 		fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":"JWT"}`, alg, kid), fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":"at+jwt"}`, alg, kid), fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":"logout+jwt"}`, alg, kid),
 		fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":"application/%s"}`, alg, kid, typ), fmt.Sprintf(`{"alg":%q,"kid":%q}`, alg, kid), fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":[%q]}`, alg, kid, typ),
-		fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":%q,"crit":["exp"]}`, alg, kid, typ), fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":%q,"b64":false,"crit":["b64"]}`, alg, kid, typ),
+		fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":%q,"crit":["exp"]}`, alg, kid, typ), fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":%q,"b64":false,"crit":["b64"]}`, alg, kid, typ), fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":%q,"b64":true}`, alg, kid, typ),
 		fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":%q,"jku":"https://evil.test/k","x5u":"https://evil.test/c","jwk":{"kty":"oct","k":"AA"}}`, alg, kid, typ),
 		fmt.Sprintf(`{"alg":%q,"kid":"","typ":%q}`, alg, typ), fmt.Sprintf(`{"alg":%q,"kid":"../../dev/null","typ":%q}`, alg, typ), fmt.Sprintf(`{"alg":%q,"alg":"none","kid":%q,"typ":%q}`, alg, kid, typ),
 		fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":%q,"zip":"DEF","p2c":1e9}`, alg, kid, typ), `[]`, `null`, ``, `{`,
@@ -177,6 +177,7 @@ func payloads(good string) []string {
 	for _, exp := range []string{"0", "-1", "1e308", "1e400", `"9999999999"`, "null", "9999999999.5", "9223372036854775807", "99999999999999999999", "true"} {
 		list = append(list, strings.Replace(good, `"exp":`, `"exp":`+exp+`,"x":`, 1))
 	}
+	list = append(list, strings.Replace(good, `"jti"`, `"x"`, 1), strings.Replace(good, `"grant_id"`, `"x"`, 1), strings.Replace(good, `"aud"`, `"x"`, 1))
 	return append(list, strings.Replace(good, `"aud":`, `"aud":["https://other.example"],"x":`, 1), strings.Replace(good, `"aud":`, `"aud":[],"x":`, 1),
 		strings.Replace(good, `"iss"`, `"ISS"`, 1), strings.Replace(good, `{`, `{"iss":"https://evil.test",`, 1), strings.Replace(good, `"sub":"alice"`, `"sub":null`, 1))
 }

@@ -61,7 +61,7 @@ func FuzzUserInfo(f *testing.F) {
 func FuzzLogout(f *testing.F) {
 	tg := newTarget(f)
 	for _, form := range []string{
-		"", "client_id=stranger&post_logout_redirect_uri=https%3A%2F%2Fstranger.example%2Fbye%3Fx", "client_id=stranger&post_logout_redirect_uri=https%3A%2F%2Fevil.test", "post_logout_redirect_uri=https%3A%2F%2Fstranger.example%2Fbye%3Fx", "client_id=house&post_logout_redirect_uri=https%3A%2F%2Fstranger.example%2Fbye%3Fx",
+		"", "client_id=stranger&post_logout_redirect_uri=https%3A%2F%2Fstranger.example%2Fbye%3Fx", "client_id=stranger&post_logout_redirect_uri=https%3A%2F%2Fevil.test%2F", "post_logout_redirect_uri=https%3A%2F%2Fstranger.example%2Fbye%3Fx", "client_id=house&post_logout_redirect_uri=https%3A%2F%2Fstranger.example%2Fbye%3Fx",
 		"confirm=yes", "confirm=yes&client_id=stranger&post_logout_redirect_uri=https%3A%2F%2Fstranger.example%2Fbye%3Fx&state=%22%3E", "id_token_hint=a.b.c", "state=1&state=2", "client_id=nobody", "ui_locales=%ff", "logout_hint=" + strings.Repeat("x", 3000),
 	} {
 		f.Add(form, "", false, true, "same-origin")
@@ -86,6 +86,7 @@ func FuzzLogout(f *testing.F) {
 			return // to be asked again, by GET
 		}
 		require.True(t, strings.HasPrefix(location, "https://stranger.example/bye?x"), location)
+		require.Contains(t, []string{once(query, "client_id"), once(body, "client_id")}, "stranger")
 		require.False(t, signedIn && site == "cross-site", "he was not asked")
 	})
 }

@@ -32,7 +32,7 @@ func (s *Server) vouched(r *http.Request) (bool, error) {
 // is reports whether token is the one that NewSecret returned with s.
 func (s ClientSecret) is(token string) bool {
 	h, err := s.parse()
-	return err == nil && h.rounds == 0 && token != "" && same(h.sum, hash([]byte(token)))
+	return err == nil && h.rounds == 0 && token != "" && same(h.sum[:], hash([]byte(token)))
 }
 
 // countRegistration takes one of a source's places, and one of everybody's.

@@ -91,7 +91,7 @@ func (s *Server) sendLogout(ctx context.Context, c *Client, user *User) error {
 	if err != nil {
 		return err
 	}
-	body := strings.NewReader(url.Values{"logout_token": {token}}.Encode())
+	body := strings.NewReader(url.Values{"logout_token": {string(token)}}.Encode())
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.BackchannelLogoutURI, body)
 	if err != nil || req.URL.Scheme != "https" {
 		return errors.New("authwright: not an https URL")
@@ -109,11 +109,11 @@ func (s *Server) sendLogout(ctx context.Context, c *Client, user *User) error {
 }
 
 // logoutToken is the token of section 2.4. It has no nonce, so that no ID token is one.
-func (s *Server) logoutToken(c *Client, user *User) (string, error) {
+func (s *Server) logoutToken(c *Client, user *User) ([]byte, error) {
 	now := s.now()
 	key := s.keys.at(now).signing[c.idTokenAlg()]
 	if key == nil {
-		return "", errors.New("authwright: no signing key for the client's IDTokenAlg")
+		return nil, errors.New("authwright: no signing key for the client's IDTokenAlg")
 	}
 	claims := map[string]any{
 		"iss": s.cfg.Issuer, "aud": c.ID, "sub": user.Subject, "jti": rand.Text(),
@@ -125,7 +125,7 @@ func (s *Server) logoutToken(c *Client, user *User) (string, error) {
 	}
 	payload, err := json.Marshal(claims)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	return key.sign(typeLogoutToken, payload)
 }

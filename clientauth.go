@@ -9,6 +9,7 @@ import (
 	"errors"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -65,7 +66,8 @@ func parseBasic(header string) (credentials, bool) {
 	if !strings.EqualFold(scheme, "Basic") {
 		return credentials{}, false
 	}
-	joined, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+	var room [256]byte
+	joined, err := base64.StdEncoding.AppendDecode(room[:0], []byte(strings.TrimSpace(text)))
 	if err != nil {
 		return credentials{}, false
 	}
@@ -157,7 +159,7 @@ func (s *Server) verify(ctx context.Context, c *Client, cred credentials) (bool,
 		err := s.verifyAssertion(ctx, c, cred.assertion)
 		return err == nil, err
 	}
-	presented, now := hash([]byte(cred.secret)), s.now()
+	presented, now := sha256.Sum256([]byte(cred.secret)), s.now()
 	var candidates []ClientSecret
 	if c != nil && c.accepts(cred.method) && cred.secret != "" && len(cred.secret) <= maxSecret {
 		candidates = c.Secrets
@@ -178,7 +180,7 @@ func (s *Server) verify(ctx context.Context, c *Client, cred credentials) (bool,
 				return false, err
 			}
 		}
-		if subtle.ConstantTimeCompare(sum, h.sum) == 1 {
+		if subtle.ConstantTimeCompare(sum[:], h.sum[:]) == 1 {
 			return true, nil
 		}
 	}
@@ -214,9 +216,9 @@ func newSlowHashes() *slowHashes {
 const maxRight = 4096
 
 // hash returns what secret hashes to with the salt and the rounds of want.
-func (h *slowHashes) hash(ctx context.Context, secret string, want secretHash) ([]byte, error) {
+func (h *slowHashes) hash(ctx context.Context, secret string, want secretHash) ([sha256.Size]byte, error) {
 	h.seen.Store(true)
-	key := sha256.Sum256(append(append(append(h.key[:], want.sum...), want.salt...), secret...))
+	key := sha256.Sum256(slices.Concat(h.key[:], want.sum[:], want.salt, []byte(secret)))
 	h.mu.Lock()
 	_, known := h.right[key]
 	h.mu.Unlock()
@@ -227,10 +229,10 @@ func (h *slowHashes) hash(ctx context.Context, secret string, want secretHash) (
 	case h.slots <- struct{}{}:
 		defer func() { <-h.slots }()
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return want.sum, ctx.Err()
 	}
 	sum := slowHash(secret, want.salt, want.rounds)
-	if same(sum, want.sum) {
+	if same(sum[:], want.sum[:]) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		if len(h.right) >= maxRight {

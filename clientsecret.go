@@ -4,7 +4,6 @@ import (
 	"crypto/pbkdf2"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 	"errors"
 	"strconv"
@@ -37,10 +36,11 @@ func NewSecret() (secret string, stored ClientSecret) {
 func ChosenSecret(secret string) ClientSecret {
 	salt := make([]byte, 16)
 	rand.Read(salt)
+	sum := slowHash(secret, salt, pbkdf2Rounds)
 	return ClientSecret{Hash: strings.Join([]string{
 		schemePBKDF2 + strconv.Itoa(pbkdf2Rounds),
 		base64.RawURLEncoding.EncodeToString(salt),
-		base64.RawURLEncoding.EncodeToString(slowHash(secret, salt, pbkdf2Rounds)),
+		encode(sum[:]),
 	}, ":")}
 }
 
@@ -54,46 +54,58 @@ const (
 
 // A secretHash is a parsed ClientSecret.Hash.
 type secretHash struct {
-	sum    []byte
+	sum    [sha256.Size]byte
 	salt   []byte
 	rounds int // zero for SHA-256
 }
 
+var errSecretHash = errors.New("a hash is not of the form that NewSecret or ChosenSecret returns")
+
 func (s ClientSecret) parse() (h secretHash, err error) {
-	malformed := errors.New("a hash is not of the form that NewSecret or ChosenSecret returns")
 	if text, ok := strings.CutPrefix(s.Hash, schemeSHA256); ok {
-		h.sum, err = strictBase64.DecodeString(text)
-	} else if text, ok := strings.CutPrefix(s.Hash, schemePBKDF2); ok {
-		parts := strings.Split(text, ":")
-		if len(parts) != 3 {
-			return h, malformed
-		}
-		var errs [3]error
-		h.rounds, errs[0] = strconv.Atoi(parts[0])
-		h.salt, errs[1] = strictBase64.DecodeString(parts[1])
-		h.sum, errs[2] = strictBase64.DecodeString(parts[2])
-		if err = errors.Join(errs[:]...); h.rounds < 1 || h.rounds > maxRounds {
-			return h, malformed
-		}
+		return h, decodeHash(&h.sum, text)
 	}
-	if err != nil || len(h.sum) != sha256.Size {
-		return h, malformed
+	text, ok := strings.CutPrefix(s.Hash, schemePBKDF2)
+	parts := strings.Split(text, ":")
+	if !ok || len(parts) != 3 {
+		return h, errSecretHash
+	}
+	var errs [3]error
+	h.rounds, errs[0] = strconv.Atoi(parts[0])
+	h.salt, errs[1] = strictBase64.DecodeString(parts[1])
+	errs[2] = decodeHash(&h.sum, parts[2])
+	if errors.Join(errs[:]...) != nil || h.rounds < 1 || h.rounds > maxRounds {
+		return h, errSecretHash
 	}
 	return h, nil
 }
 
+// decodeHash reads the one spelling of a hash.
+func decodeHash(sum *[sha256.Size]byte, text string) error {
+	var room [sha256.Size + 1]byte
+	b, err := strictBase64.AppendDecode(room[:0], []byte(text))
+	if err != nil || len(b) != sha256.Size {
+		return errSecretHash
+	}
+	copy(sum[:], b)
+	return nil
+}
+
 func (s ClientSecret) validate() error {
 	h, err := s.parse()
-	if err == nil && subtle.ConstantTimeCompare(h.sum, hash(nil)) == 1 {
+	if err == nil && h.sum == sha256.Sum256(nil) {
 		return errors.New("the empty secret is not a secret")
 	}
 	return err
 }
 
-func slowHash(secret string, salt []byte, rounds int) []byte {
-	sum, err := pbkdf2.Key(sha256.New, secret, salt, rounds, sha256.Size)
-	if err != nil { // only for sizes that are constants here
-		return nil
+// slowHash is the hash of a secret that somebody chose. If the platform refuses to make it, it
+// is one that no secret has.
+func slowHash(secret string, salt []byte, rounds int) (sum [sha256.Size]byte) {
+	key, err := pbkdf2.Key(sha256.New, secret, salt, rounds, sha256.Size)
+	if err != nil {
+		rand.Read(sum[:])
 	}
+	copy(sum[:], key)
 	return sum
 }

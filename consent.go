@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"html/template"
@@ -120,15 +119,19 @@ func (s *Server) remembered(ctx context.Context, c *Client, user *User) (*Grant,
 
 // extraClaims are the claims that req asks for and that its scopes do not cover.
 func (s *Server) extraClaims(req *AuthorizeRequest) []string {
+	if len(req.claims) == 0 {
+		return nil
+	}
 	covered := s.covered(req.Scopes)
 	return slices.DeleteFunc(readClaims(req.claims).names(), func(name string) bool { return slices.Contains(covered, name) })
 }
 
 // rememberedID is the ID of the record that a user has consented to a client.
 func rememberedID(subject, clientID string) string {
-	b := binary.AppendUvarint([]byte("authwright remembered consent 1\x00"), uint64(len(subject)))
+	var room [256]byte
+	b := binary.AppendUvarint(append(room[:0], "authwright remembered consent 1\x00"...), uint64(len(subject)))
 	sum := sha256.Sum256(append(append(b, subject...), clientID...))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+	return encode(sum[:])
 }
 
 // remember records what user has consented to, so that the next request need not

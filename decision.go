@@ -102,7 +102,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, f form, g *Grant
 		return nil
 	}
 	asked := g.Scopes
-	g.Scopes = slices.DeleteFunc(slices.Clone(asked), func(name string) bool { return !slices.Contains(f.all("scope"), name) })
+	g.Scopes = keep(asked, func(name string) bool { return slices.Contains(f.all("scope"), name) })
 	g.Online = slices.Contains(asked, "offline_access") && !slices.Contains(g.Scopes, "offline_access")
 	switch decision := f.get("decision"); {
 	case decision == "deny", decision == "approve" && len(asked) > 0 && len(g.Scopes) == 0:

@@ -1,7 +1,7 @@
 package authwright
 
 import (
-	"errors"
+	"bytes"
 	"io"
 	"mime"
 	"net/http"
@@ -49,6 +49,18 @@ func (f form) all(name string) []string {
 	return values
 }
 
+// one returns the value of name if there is one alone.
+func (f form) one(name string) (value string) {
+	for i := range f {
+		if f[i].name == name && value != "" {
+			return ""
+		} else if f[i].name == name {
+			value = f[i].value
+		}
+	}
+	return value
+}
+
 func (f form) has(name string) bool { return f.get(name) != "" }
 
 // repeated returns the first parameter that occurs more than once, of those in
@@ -66,28 +78,40 @@ func (f form) repeated(names []string) string {
 
 // without returns f less the parameters names.
 func (f form) without(names ...string) form {
-	return slices.DeleteFunc(slices.Clone(f), func(p param) bool { return slices.Contains(names, p.name) })
+	return keep(f, func(p param) bool { return !slices.Contains(names, p.name) })
 }
 
 // only returns the parameters names, and more, of f.
 func (f form) only(names []string, more ...string) form {
-	return slices.DeleteFunc(slices.Clone(f), func(p param) bool {
-		return !slices.Contains(names, p.name) && !slices.Contains(more, p.name)
-	})
+	return keep(f, func(p param) bool { return slices.Contains(names, p.name) || slices.Contains(more, p.name) })
 }
 
 // encode returns f as a query that parseForm reads back.
 func (f form) encode() string {
 	var b strings.Builder
+	f.write(&b)
+	return b.String()
+}
+
+func (f form) write(b *strings.Builder) {
 	for i, p := range f {
 		if i > 0 {
 			b.WriteByte('&')
 		}
-		escape(&b, p.name)
+		escape(b, p.name)
 		b.WriteByte('=')
-		escape(&b, p.value)
+		escape(b, p.value)
 	}
-	return b.String()
+}
+
+// keep returns the elements of list that are good. List stays as it is, and is returned if all
+// of it is.
+func keep[L ~[]E, E any](list L, good func(E) bool) L {
+	bad := func(e E) bool { return !good(e) }
+	if !slices.ContainsFunc(list, bad) {
+		return list
+	}
+	return slices.DeleteFunc(slices.Clone(list), bad)
 }
 
 // parseForm reads application/x-www-form-urlencoded text (RFC 6749, appendix B).
@@ -133,13 +157,20 @@ func readForm(w http.ResponseWriter, r *http.Request) (form, error) {
 	if r.ContentLength > maxForm {
 		return nil, errFormSize
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
-	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
-		return nil, errFormSize
-	} else if err != nil {
-		return nil, &Error{Code: ErrInvalidRequest, Description: "the body ended early", Err: err}
+	body := make([]byte, 0, max(r.ContentLength, bytes.MinRead)+1)
+	for len(body) <= maxForm {
+		n, err := r.Body.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		if err == io.EOF {
+			return parseForm(string(body))
+		} else if err != nil {
+			return nil, &Error{Code: ErrInvalidRequest, Description: "the body ended early", Err: err}
+		}
+		if len(body) == cap(body) { // it is longer than it said
+			body = slices.Grow(body, len(body))
+		}
 	}
-	return parseForm(string(body))
+	return nil, errFormSize
 }
 
 // unescape decodes one name or value. It refuses what decoders disagree about:
@@ -148,25 +179,25 @@ func unescape(s string) (string, bool) {
 	if !strings.ContainsAny(s, "%+") {
 		return s, isText(s) && !strings.Contains(s, ";")
 	}
-	b := make([]byte, 0, len(s))
+	var b strings.Builder
+	b.Grow(len(s))
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; c {
 		case '+':
-			b = append(b, ' ')
+			b.WriteByte(' ')
 		case ';':
 			return "", false
 		case '%':
 			if i+2 >= len(s) || !isHex(s[i+1]) || !isHex(s[i+2]) {
 				return "", false
 			}
-			b = append(b, fromHex(s[i+1])<<4|fromHex(s[i+2]))
+			b.WriteByte(fromHex(s[i+1])<<4 | fromHex(s[i+2]))
 			i += 2
 		default:
-			b = append(b, c)
+			b.WriteByte(c)
 		}
 	}
-	text := string(b)
-	return text, isText(text)
+	return b.String(), isText(b.String())
 }
 
 // escape writes s so that unescape brings it back.

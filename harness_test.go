@@ -113,7 +113,7 @@ func stored(secret string) authwright.ClientSecret {
 	return authwright.ClientSecret{Hash: "sha256:" + base64.RawURLEncoding.EncodeToString(sha(secret))}
 }
 
-func newKey(t *testing.T) *ecdsa.PrivateKey {
+func newKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)

@@ -7,9 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -31,57 +29,68 @@ var reservedClaims = []string{
 	"nonce", "azp", "at_hash", "c_hash", "s_hash", "sid", "events", "active", "token_type",
 }
 
-// accessToken signs an access token for g in the profile of RFC 9068. The Scopes and
-// Resources of g are the token's.
-func (s *Server) accessToken(ctx context.Context, g *Grant, now, expires time.Time) (string, error) {
-	claims := make(map[string]any, 16)
+// accessToken signs an access token for g in the profile of RFC 9068. The Resources of g are
+// the token's, and so are its Scopes, of which scope is the text.
+func (s *Server) accessToken(ctx context.Context, g *Grant, scope string, now, expires time.Time) ([]byte, error) {
+	claims := newObject(768)
 	if s.cfg.Claims != nil {
-		extra, err := s.cfg.Claims(ctx, g.clone())
+		extra, err := s.hostClaims(ctx, g)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		for name := range extra {
-			if slices.Contains(reservedClaims, name) {
-				return "", fmt.Errorf("authwright: Config.Claims returned the claim %q, which the protocol defines", name)
-			}
-		}
-		maps.Copy(claims, extra)
+		claims = claims.members(extra)
 	}
-	claims["iss"] = s.cfg.Issuer
-	claims["sub"] = g.Subject
-	claims["aud"] = audience(g.Resources)
-	claims["exp"] = expires.Unix()
-	claims["iat"] = now.Unix()
-	claims["jti"] = rand.Text()
-	claims["client_id"] = g.ClientID
-	claims["grant_id"] = g.ID
-	if len(g.Scopes) > 0 {
-		claims["scope"] = strings.Join(g.Scopes, " ")
+	claims = claims.text("iss", s.cfg.Issuer).text("sub", g.Subject)
+	if len(g.Resources) == 1 { // RFC 7519, section 4.1.3
+		claims = claims.text("aud", g.Resources[0])
+	} else {
+		claims = claims.texts("aud", g.Resources)
+	}
+	claims = claims.number("exp", expires.Unix()).number("iat", now.Unix()).text("jti", rand.Text()).
+		text("client_id", g.ClientID).text("grant_id", g.ID)
+	if scope != "" {
+		claims = claims.text("scope", scope)
 	}
 	// Section 2.2.1: what is said of the user's login is said of the original one.
-	g.describeLogin(claims)
-	payload, err := json.Marshal(claims)
-	if err != nil {
-		return "", fmt.Errorf("authwright: Config.Claims: %w", err)
+	if !g.AuthTime.IsZero() {
+		claims = claims.number("auth_time", g.AuthTime.Unix())
 	}
-	return s.keys.at(now).access.sign(typeAccessToken, payload)
+	if g.ACR != "" {
+		claims = claims.text("acr", g.ACR)
+	}
+	if len(g.AMR) > 0 {
+		claims = claims.texts("amr", g.AMR)
+	}
+	return s.keys.at(now).access.sign(typeAccessToken, claims.json())
 }
 
-// sign returns payload as a JWT of type typ.
-func (k *signingKey) sign(typ string, payload []byte) (string, error) {
-	jws, err := k.signers[typ].Sign(payload)
+// hostClaims is what the host adds to an access token for g, as a JSON object.
+func (s *Server) hostClaims(ctx context.Context, g *Grant) ([]byte, error) {
+	extra, err := s.cfg.Claims(ctx, g.clone())
 	if err != nil {
-		return "", fmt.Errorf("authwright: signing: %w", err)
+		return nil, err
 	}
-	return jws.CompactSerialize()
+	for name := range extra {
+		if slices.Contains(reservedClaims, name) {
+			return nil, fmt.Errorf("authwright: Config.Claims returned the claim %q, which the protocol defines", name)
+		}
+	}
+	if extra == nil {
+		extra = map[string]any{}
+	}
+	claims, err := json.Marshal(extra)
+	if err != nil {
+		return nil, fmt.Errorf("authwright: Config.Claims: %w", err)
+	}
+	return claims, nil
 }
 
 // leftHash is the left half of the hash of a token, by the hash that the key's
 // algorithm uses (OpenID Connect Core, section 3.1.3.6).
-func (k *signingKey) leftHash(token string) string {
+func (k *signingKey) leftHash(token []byte) string {
 	if k.alg == jose.EdDSA {
-		sum := sha512.Sum512([]byte(token))
+		sum := sha512.Sum512(token)
 		return base64.RawURLEncoding.EncodeToString(sum[:sha512.Size/2])
 	}
-	return base64.RawURLEncoding.EncodeToString(hash([]byte(token))[:16])
+	return encode(hash(token)[:16])
 }

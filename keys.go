@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-	"github.com/go-jose/go-jose/v4/cryptosigner"
 )
 
 // A SigningKey signs tokens. Of the keys of one algorithm the one whose NotBefore
@@ -99,7 +98,9 @@ type keyring struct {
 
 type signingKey struct {
 	alg     jose.SignatureAlgorithm
-	signers map[string]jose.Signer // by typ
+	signer  crypto.Signer
+	size    int               // of a signature, in bytes
+	headers map[string]string // of its JWTs, by typ
 	public  jose.JSONWebKey
 	from    time.Time
 }
@@ -240,12 +241,13 @@ func newSigningKey(key SigningKey) (*signingKey, error) {
 		return nil, err
 	}
 	pub.KeyID = base64.RawURLEncoding.EncodeToString(sum)
-	sk := &signingKey{alg: alg, public: pub, from: key.NotBefore.UTC(), signers: make(map[string]jose.Signer)}
+	sk := &signingKey{alg: alg, signer: key.Signer, size: 64, public: pub, from: key.NotBefore.UTC(), headers: make(map[string]string)}
+	if pub, ok := key.Signer.Public().(*rsa.PublicKey); ok {
+		sk.size = pub.Size()
+	}
 	for _, typ := range []string{typeAccessToken, typeIDToken, typeLogoutToken} {
-		opts := new(jose.SignerOptions).WithType(jose.ContentType(typ)).WithHeader("kid", pub.KeyID)
-		if sk.signers[typ], err = jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: cryptosigner.Opaque(key.Signer)}, opts); err != nil {
-			return nil, err
-		}
+		header := newObject(128).text("alg", string(alg)).text("kid", pub.KeyID).text("typ", typ).json()
+		sk.headers[typ] = base64.RawURLEncoding.EncodeToString(header)
 	}
 	return sk, nil
 }

@@ -3,9 +3,10 @@ package authwright
 import (
 	"context"
 	"hash/maphash"
+	"maps"
 	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,14 +21,15 @@ type Memory struct {
 	seed    sync.Once
 	hash    maphash.Seed
 	shards  [64]shard
-	clients sync.Map // of *Client, by ID
+	clients sync.Map      // of *Client, by ID
+	swept   atomic.Uint32 // the shard where DeleteExpired ended
 }
 
 // A shard holds the records whose IDs hash to it, so that requests for different
 // grants do not wait for each other.
 type shard struct {
 	mu     sync.RWMutex
-	grants map[string]*Grant
+	grants map[string]record
 	used   map[string]time.Time
 }
 
@@ -113,12 +115,12 @@ func (m *Memory) Grant(ctx context.Context, id string) (*Grant, error) {
 	}
 	s := m.shard(id)
 	s.mu.RLock()
-	g := s.grants[id]
+	r := s.grants[id]
 	s.mu.RUnlock()
-	if g == nil {
+	if r == nil {
 		return nil, ErrNotFound
 	}
-	return g.clone(), nil // what is stored is replaced, never changed
+	return r.grant(id), nil // what is stored is replaced, never changed
 }
 
 // SaveGrant implements [Storage].
@@ -126,21 +128,17 @@ func (m *Memory) SaveGrant(ctx context.Context, g *Grant) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	g = g.clone()
+	r := newRecord(g)
 	s := m.shard(g.ID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var version int64
-	if old := s.grants[g.ID]; old != nil {
-		version = old.Version
-	}
-	if g.Version != version+1 {
+	if g.Version != s.grants[g.ID].version()+1 {
 		return ErrConflict
 	}
 	if s.grants == nil {
-		s.grants = make(map[string]*Grant)
+		s.grants = make(map[string]record)
 	}
-	s.grants[g.ID] = g
+	s.grants[g.ID] = r
 	return nil
 }
 
@@ -165,53 +163,61 @@ func (m *Memory) UseOnce(ctx context.Context, key string, until time.Time) error
 
 // GrantsBySubject implements [Index]. It looks at every grant.
 func (m *Memory) GrantsBySubject(ctx context.Context, subject, page string, limit int) ([]*Grant, string, error) {
-	return m.list(ctx, page, limit, func(g *Grant) bool { return g.Subject == subject })
+	return m.list(ctx, page, limit, func(of, _ []byte) bool { return string(of) == subject })
 }
 
 // GrantsByClient implements [Index]. It looks at every grant.
 func (m *Memory) GrantsByClient(ctx context.Context, clientID, page string, limit int) ([]*Grant, string, error) {
-	return m.list(ctx, page, limit, func(g *Grant) bool { return g.ClientID == clientID })
+	return m.list(ctx, page, limit, func(_, of []byte) bool { return string(of) == clientID })
 }
 
 // list returns the grants that match, by ID, beginning after page.
-func (m *Memory) list(ctx context.Context, page string, limit int, match func(*Grant) bool) ([]*Grant, string, error) {
-	var found []*Grant
+func (m *Memory) list(ctx context.Context, page string, limit int, match func(subject, clientID []byte) bool) ([]*Grant, string, error) {
+	found := make(map[string]record)
 	for i := range m.shards {
 		if err := ctx.Err(); err != nil {
 			return nil, "", err
 		}
 		s := &m.shards[i]
 		s.mu.RLock()
-		for id, g := range s.grants {
-			if id > page && match(g) {
-				found = append(found, g)
+		for id, r := range s.grants {
+			if id > page && match(r.owner()) {
+				found[id] = r
 			}
 		}
 		s.mu.RUnlock()
 	}
-	slices.SortFunc(found, func(a, b *Grant) int { return strings.Compare(a.ID, b.ID) })
+	ids := slices.Sorted(maps.Keys(found))
 	next := ""
-	if limit = pageSize(limit); len(found) > limit {
-		found = found[:limit]
-		next = found[limit-1].ID
+	if limit = pageSize(limit); len(ids) > limit {
+		ids = ids[:limit]
+		next = ids[limit-1]
 	}
-	for i, g := range found {
-		found[i] = g.clone()
+	grants := make([]*Grant, len(ids))
+	for i, id := range ids {
+		grants[i] = found[id].grant(id)
 	}
-	return found, next, nil
+	return grants, next, nil
 }
 
 // DeleteExpired deletes up to limit records that were of no use any more at the given
 // time, and returns how many that were: fewer than limit when none are left. Zero
-// means 1,000.
+// means 1,000. It looks at every record until it has found enough, and begins where it
+// ended the last time.
 func (m *Memory) DeleteExpired(ctx context.Context, now time.Time, limit int) (int, error) {
 	deleted := 0
 	limit = pageSize(limit)
-	for i := range m.shards {
+	first := m.swept.Load()
+	for i := range uint32(len(m.shards)) {
 		if err := ctx.Err(); err != nil {
 			return deleted, err
 		}
-		deleted += m.shards[i].deleteExpired(now, limit-deleted)
+		n := (first + i) % uint32(len(m.shards))
+		deleted += m.shards[n].deleteExpired(now, limit-deleted)
+		if deleted == limit {
+			m.swept.Store(n)
+			return deleted, nil
+		}
 	}
 	m.clients.Range(func(id, c any) bool {
 		end := c.(*Client).ExpiresAt
@@ -226,14 +232,20 @@ func (m *Memory) DeleteExpired(ctx context.Context, now time.Time, limit int) (i
 func (s *shard) deleteExpired(now time.Time, limit int) (deleted int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id, g := range s.grants {
-		if deleted < limit && !now.Before(g.ExpiresAt) {
+	for id, r := range s.grants {
+		if deleted == limit {
+			return deleted
+		}
+		if !now.Before(r.expiresAt()) {
 			delete(s.grants, id)
 			deleted++
 		}
 	}
 	for key, until := range s.used {
-		if deleted < limit && !now.Before(until) {
+		if deleted == limit {
+			return deleted
+		}
+		if !now.Before(until) {
 			delete(s.used, key)
 			deleted++
 		}

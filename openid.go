@@ -129,15 +129,15 @@ var nothing = []string{`null`, `""`, `[]`, `{}`}
 
 // idToken signs an ID token for g (OpenID Connect Core, section 2). On refresh it says of
 // the login what the first one said, and has no nonce (section 12.2).
-func (s *Server) idToken(ctx context.Context, c *Client, g *Grant, now time.Time, access string) (string, error) {
+func (s *Server) idToken(ctx context.Context, c *Client, g *Grant, now time.Time, access []byte) ([]byte, error) {
 	key := s.keys.at(now).signing[c.idTokenAlg()]
 	if key == nil {
-		return "", errors.New("authwright: no signing key for the client's IDTokenAlg")
+		return nil, errors.New("authwright: no signing key for the client's IDTokenAlg")
 	}
 	asked := slices.Collect(maps.Keys(readClaims(g.Claims).IDToken))
 	claims, err := s.userClaims(ctx, g, asked)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	claims["iss"] = s.cfg.Issuer
 	claims["sub"] = g.Subject
@@ -154,7 +154,7 @@ func (s *Server) idToken(ctx context.Context, c *Client, g *Grant, now time.Time
 	g.describeLogin(claims)
 	payload, err := json.Marshal(claims)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	return key.sign(typeIDToken, payload)
 }

@@ -148,7 +148,7 @@ func withResponse(uri string, f form) string {
 		}
 	}
 	b.WriteByte(sep)
-	b.WriteString(f.encode())
+	f.write(&b)
 	return b.String()
 }
 

@@ -137,8 +137,9 @@ func (s *Server) check(req *AuthorizeRequest) error {
 		}
 		req.maxAge = time.Duration(seconds) * time.Second
 	}
-	if seconds, err := strconv.ParseInt(f.get(paramBegan), 10, 64); err == nil {
-		if began := time.Unix(seconds, 0); !began.After(s.now()) && began.After(s.now().Add(-maxLogin)) {
+	if text := f.get(paramBegan); text != "" {
+		seconds, err := strconv.ParseInt(text, 10, 64)
+		if began := time.Unix(seconds, 0); err == nil && !began.After(s.now()) && began.After(s.now().Add(-maxLogin)) {
 			req.began = began
 		}
 	}

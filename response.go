@@ -10,11 +10,7 @@ import (
 type reply struct{ uri, state, mode string }
 
 func (req *AuthorizeRequest) reply() reply {
-	to := reply{uri: req.RedirectURI, mode: req.mode}
-	if states := req.form.all("state"); len(states) == 1 {
-		to.state = states[0]
-	}
-	return to
+	return reply{uri: req.RedirectURI, state: req.form.one("state"), mode: req.mode}
 }
 
 func (g *Grant) reply() reply { return reply{g.RedirectURI, g.State, g.ResponseMode} }

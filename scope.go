@@ -99,7 +99,7 @@ func (s *Server) requestedResources(c *Client, ids, scopes []string) ([]string, 
 // whose userinfo endpoint is what its scopes are for.
 func (s *Server) defaultResources(c *Client, scopes []string) ([]string, error) {
 	openID := s.isOpenID(scopes)
-	others := slices.DeleteFunc(slices.Clone(scopes), func(sc string) bool { return sc == offlineAccess || openID && isStandardScope(sc) })
+	others := keep(scopes, func(sc string) bool { return sc != offlineAccess && !(openID && isStandardScope(sc)) })
 	for i := range s.resources {
 		r := &s.resources[i]
 		if openID && len(others) == 0 && r.Scopes != nil && r.ID != s.cfg.Issuer {
@@ -149,8 +149,8 @@ func (c *Client) reaches(resource string) bool {
 
 // meaningful returns the scopes that at least one of the resources understands.
 func (s *Server) meaningful(scopes, resources []string) []string {
-	return slices.DeleteFunc(slices.Clone(scopes), func(name string) bool {
-		return !slices.ContainsFunc(resources, func(id string) bool {
+	return keep(scopes, func(name string) bool {
+		return slices.ContainsFunc(resources, func(id string) bool {
 			r := s.resource(id)
 			return r != nil && r.understands(name)
 		})
@@ -190,10 +190,10 @@ func (s *Server) narrowResources(g *Grant, c *Client, ids []string) ([]string, e
 		named = union(named, []string{r.ID})
 	}
 	if named == nil {
-		named = slices.Clone(g.Resources)
+		named = g.Resources
 	}
-	named = slices.DeleteFunc(named, func(id string) bool {
-		return s.resource(id) == nil || !c.reaches(id) && id != s.cfg.Issuer
+	named = keep(named, func(id string) bool {
+		return s.resource(id) != nil && (c.reaches(id) || id == s.cfg.Issuer)
 	})
 	if len(named) == 0 {
 		return nil, &Error{Code: ErrInvalidTarget, Description: "the resource is not served any more"}

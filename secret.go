@@ -42,10 +42,16 @@ func (s secret) String() string {
 	copy(b[:], s.id[:])
 	copy(b[16:], s.lineage[:])
 	copy(b[32:], s.turn[:])
-	return base64.RawURLEncoding.EncodeToString(b[:])
+	return encode(b[:])
 }
 
-func (s secret) grantID() string { return base64.RawURLEncoding.EncodeToString(s.id[:]) }
+func (s secret) grantID() string { return encode(s.id[:]) }
+
+// encode is base64url for what is short.
+func encode(b []byte) string {
+	var text [64]byte
+	return string(base64.RawURLEncoding.AppendEncode(text[:0], b))
+}
 
 // parseSecret reads what String wrote, and only in that spelling.
 func parseSecret(text string) (s secret, ok bool) {
@@ -66,8 +72,9 @@ var strictBase64 = base64.RawURLEncoding.Strict()
 
 // hash is what a grant keeps of a one-time secret.
 func (s secret) hash() []byte {
-	h := sha256.Sum256(append(s.lineage[:], s.turn[:]...))
-	return h[:]
+	var b [32]byte
+	copy(b[copy(b[:], s.lineage[:]):], s.turn[:])
+	return hash(b[:])
 }
 
 // startChain makes s the first refresh token of g.

@@ -170,6 +170,8 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request, endpoint func(
 		}
 		w.Header()["Cache-Control"] = headerNoStore
 		w.WriteHeader(http.StatusNoContent)
+	case *tokenResponse:
+		writeBody(w, http.StatusOK, v.json())
 	case *registrationResponse:
 		writeJSON(w, v.status, v)
 	default:
@@ -235,6 +237,10 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	if err != nil { // only for types that are ours
 		status, body = http.StatusInternalServerError, []byte(`{"error":"server_error"}`)
 	}
+	writeBody(w, status, body)
+}
+
+func writeBody(w http.ResponseWriter, status int, body []byte) {
 	h := w.Header()
 	h["Content-Type"] = headerJSON
 	h["Cache-Control"] = headerNoStore

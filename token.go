@@ -9,14 +9,27 @@ import (
 	"time"
 )
 
-// tokenResponse is the answer of RFC 6749, section 5.1.
+// tokenResponse is the answer of RFC 6749, section 5.1. What is empty is left out.
 type tokenResponse struct {
-	AccessToken  string `json:"access_token"`
-	TokenType    string `json:"token_type"`
-	ExpiresIn    int64  `json:"expires_in"`
-	RefreshToken string `json:"refresh_token,omitempty"`
-	IDToken      string `json:"id_token,omitempty"`
-	Scope        string `json:"scope,omitempty"`
+	access    []byte
+	expiresIn int64
+	refresh   string
+	id        []byte
+	scope     string
+}
+
+func (t *tokenResponse) json() []byte {
+	o := newObject(256+len(t.access)+len(t.id)).token("access_token", t.access).text("token_type", "Bearer").number("expires_in", t.expiresIn)
+	if t.refresh != "" {
+		o = o.text("refresh_token", t.refresh)
+	}
+	if t.id != nil {
+		o = o.token("id_token", t.id)
+	}
+	if t.scope != "" {
+		o = o.text("scope", t.scope)
+	}
+	return o.json()
 }
 
 // tokenParams are the parameters the endpoint knows; none but resource may be
@@ -177,8 +190,7 @@ func (s *Server) advance(ctx context.Context, c *Client, g *Grant, sec secret, f
 // resource parameters of f narrow the access token, not the grant (RFC 6749,
 // section 6; RFC 8707, section 2.2).
 func (s *Server) newTokens(ctx context.Context, c *Client, g *Grant, next *secret, f form) (*tokenResponse, error) {
-	now := s.now()
-	t := g.clone()
+	now, t := s.now(), *g
 	var err error
 	if t.Resources, err = s.narrowResources(g, c, f.all("resource")); err != nil {
 		return nil, err
@@ -188,28 +200,24 @@ func (s *Server) newTokens(ctx context.Context, c *Client, g *Grant, next *secre
 	}
 	// What the client has lost since, it does not get.
 	asked := len(t.Scopes)
-	t.Scopes = slices.DeleteFunc(slices.Clone(t.Scopes), func(name string) bool { return !slices.Contains(c.Scopes, name) })
+	t.Scopes = keep(t.Scopes, func(name string) bool { return slices.Contains(c.Scopes, name) })
 	if asked > 0 && len(t.Scopes) == 0 {
 		return nil, &Error{Code: ErrInvalidScope, Description: "the client may have none of what was granted any more"}
 	}
 	openID := next != nil && s.isOpenID(t.Scopes)
 	t.Scopes = s.meaningful(t.Scopes, t.Resources)
 	expires := earlier(now.Add(s.cfg.AccessTokenLifetime), g.EndsAt)
-	access, err := s.accessToken(ctx, t, now, expires)
+	scope := strings.Join(t.Scopes, " ")
+	access, err := s.accessToken(ctx, &t, scope, now, expires)
 	if err != nil {
 		return nil, tokenError(err)
 	}
-	resp := &tokenResponse{
-		AccessToken: access,
-		TokenType:   "Bearer",
-		ExpiresIn:   expires.Unix() - now.Unix(),
-		Scope:       strings.Join(t.Scopes, " "),
-	}
+	resp := &tokenResponse{access: access, expiresIn: expires.Unix() - now.Unix(), scope: scope}
 	if next != nil && c.mayUse("refresh_token") && !g.Online {
-		resp.RefreshToken = next.String()
+		resp.refresh = next.String()
 	}
 	if openID {
-		if resp.IDToken, err = s.idToken(ctx, c, g, now, access); err != nil {
+		if resp.id, err = s.idToken(ctx, c, g, now, access); err != nil {
 			return nil, tokenError(err)
 		}
 	}

@@ -17,8 +17,8 @@ func (s *Server) ServeAuthorize(w http.ResponseWriter, r *http.Request) {
 	if !allow(w, r, http.MethodGet, http.MethodPost) {
 		return
 	}
-	r, cancel := s.bounded(r)
-	defer cancel()
+	r, d := s.bounded(r)
+	defer d.stop()
 	if r.Method == http.MethodPost {
 		s.authorizeByGet(w, r)
 		return

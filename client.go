@@ -246,13 +246,21 @@ func (c *Client) clone() *Client {
 	d := *c
 	d.Secrets = slices.Clone(c.Secrets)
 	d.JWKS = slices.Clone(c.JWKS)
-	d.RedirectURIs = slices.Clone(c.RedirectURIs)
-	d.GrantTypes = slices.Clone(c.GrantTypes)
-	d.Scopes = slices.Clone(c.Scopes)
-	d.DefaultScopes = slices.Clone(c.DefaultScopes)
-	d.Resources = slices.Clone(c.Resources)
-	d.Serves = slices.Clone(c.Serves)
-	d.PostLogoutRedirectURIs = slices.Clone(c.PostLogoutRedirectURIs)
-	d.Origins = slices.Clone(c.Origins)
+	cloneLists(&d.RedirectURIs, &d.GrantTypes, &d.Scopes, &d.DefaultScopes, &d.Resources, &d.Serves, &d.PostLogoutRedirectURIs, &d.Origins)
 	return &d
+}
+
+// cloneLists replaces each list by a copy of its own, all of them in one piece of memory.
+func cloneLists(lists ...*[]string) {
+	n := 0
+	for _, list := range lists {
+		n += len(*list)
+	}
+	room := make([]string, 0, n)
+	for _, list := range lists {
+		if *list != nil {
+			room = append(room, *list...)
+			*list = slices.Clip(room[len(room)-len(*list):])
+		}
+	}
 }

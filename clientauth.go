@@ -159,7 +159,8 @@ func (s *Server) verify(ctx context.Context, c *Client, cred credentials) (bool,
 		err := s.verifyAssertion(ctx, c, cred.assertion)
 		return err == nil, err
 	}
-	presented, now := sha256.Sum256([]byte(cred.secret)), s.now()
+	var room [128]byte
+	presented, now := sha256.Sum256(append(room[:0], cred.secret...)), s.now()
 	var candidates []ClientSecret
 	if c != nil && c.accepts(cred.method) && cred.secret != "" && len(cred.secret) <= maxSecret {
 		candidates = c.Secrets

@@ -44,6 +44,7 @@ func (s *Server) clientCredentials(r *http.Request, c *Client, f form) (*tokenRe
 		return nil, err
 	}
 	// The token is revocable like any other, so it has a grant like any other.
+	g.Token = hash(resp.access)
 	if err := s.cfg.Storage.SaveGrant(r.Context(), g); err != nil {
 		return nil, unavailable(err)
 	}

@@ -42,7 +42,7 @@ func judgeCode(g *Grant, c *Client, sec secret, f form) (move, error) {
 	if (uri != "" || !pkce) && uri != g.RedirectURI {
 		return 0, &Error{Code: ErrInvalidGrant, Err: errors.New("the redirect_uri does not match")}
 	}
-	if !c.redirectsTo(g.RedirectURI) {
+	if !c.stillRedirectsTo(g.RedirectURI) {
 		return 0, &Error{Code: ErrInvalidGrant, Err: errors.New("the redirect_uri is not registered any more")}
 	}
 	if g.Stage == StageCode {

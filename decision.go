@@ -23,8 +23,8 @@ func (s *Server) ServeConsent(w http.ResponseWriter, r *http.Request) {
 	if !allow(w, r, http.MethodPost) {
 		return
 	}
-	r, cancel := s.bounded(r)
-	defer cancel()
+	r, d := s.bounded(r)
+	defer d.stop()
 	if err := s.csrf.Check(r); err != nil {
 		s.refuse(w, r, &Error{Code: ErrAccessDenied, Description: errForeign.Description, Status: http.StatusForbidden, Err: err})
 		return

@@ -1,9 +1,7 @@
 package authwright
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -35,7 +33,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) (any, error)
 	}
 	answer, err := s.describeToken(r.Context(), c, f.get("token"))
 	if errors.Is(err, ErrNotFound) {
-		return map[string]any{"active": false}, nil
+		return newObject(32).boolean("active", false), nil
 	} else if err != nil {
 		return nil, unavailable(err)
 	}
@@ -43,7 +41,7 @@ func (s *Server) introspect(w http.ResponseWriter, r *http.Request) (any, error)
 }
 
 // describeToken is what c may know of a token, or ErrNotFound.
-func (s *Server) describeToken(ctx context.Context, c *Client, text string) (map[string]any, error) {
+func (s *Server) describeToken(ctx context.Context, c *Client, text string) (object, error) {
 	g, claims, err := s.findToken(ctx, text)
 	if err != nil {
 		return nil, err
@@ -58,24 +56,16 @@ func (s *Server) describeToken(ctx context.Context, c *Client, text string) (map
 		if g.ClientID != c.ID && !slices.ContainsFunc(claims.Audience, func(aud string) bool { return slices.Contains(c.Serves, aud) }) {
 			return nil, ErrNotFound
 		}
-		var answer map[string]any
-		d := json.NewDecoder(bytes.NewReader(claims.payload))
-		d.UseNumber() // a host's number may have more digits than a float
-		if err := d.Decode(&answer); err != nil {
-			return nil, errors.Join(ErrNotFound, err)
-		}
-		answer["active"], answer["token_type"] = true, "Bearer"
-		return answer, nil
+		answer := newObject(64+len(claims.payload)).boolean("active", true).text("token_type", "Bearer")
+		return answer.members(claims.payload), nil
 	}
 	sec, _ := parseSecret(text)
 	if m, err := s.judgeRefresh(g, sec); err != nil || m != advance || g.ClientID != c.ID || !c.mayUse("refresh_token") {
 		return nil, ErrNotFound
 	}
 	// No aud and no token_type, so that no resource takes it for an access token.
-	return map[string]any{
-		"active": true, "client_id": g.ClientID, "sub": g.Subject, "scope": strings.Join(g.Scopes, " "),
-		"iss": s.cfg.Issuer, "exp": g.ExpiresAt.Unix(), "iat": g.RotatedAt.Unix(),
-	}, nil
+	return newObject(512).boolean("active", true).text("client_id", g.ClientID).text("sub", g.Subject).text("scope", strings.Join(g.Scopes, " ")).
+		text("iss", s.cfg.Issuer).number("exp", g.ExpiresAt.Unix()).number("iat", g.RotatedAt.Unix()), nil
 }
 
 // GrantActive reports whether access tokens made from the grant stored as id are good until

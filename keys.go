@@ -110,6 +110,7 @@ type keyView struct {
 	signing map[jose.SignatureAlgorithm]*signingKey
 	access  *signingKey // signs access tokens
 	byID    map[string]*signingKey
+	types   map[string]string // of the JWTs that these keys sign, by header segment
 
 	algorithms []jose.SignatureAlgorithm // of all keys
 	jwks       document
@@ -166,6 +167,7 @@ func viewKeys(keys []*signingKey, now time.Time, keep time.Duration) (*keyView, 
 	v := &keyView{
 		signing: make(map[jose.SignatureAlgorithm]*signingKey),
 		byID:    make(map[string]*signingKey),
+		types:   make(map[string]string),
 	}
 	change := func(t time.Time) {
 		if t.After(now) && (v.until.IsZero() || t.Before(v.until)) {
@@ -176,6 +178,9 @@ func viewKeys(keys []*signingKey, now time.Time, keep time.Duration) (*keyView, 
 	for _, k := range keys {
 		change(k.from)
 		v.byID[k.public.KeyID] = k // for as long as it is there: hints are old ID tokens
+		for typ, header := range k.headers {
+			v.types[header] = typ
+		}
 		if retired := k.retired(keys, keep); !retired.IsZero() {
 			change(retired)
 			if !now.Before(retired) {

@@ -31,8 +31,8 @@ func (s *Server) ServeLogout(w http.ResponseWriter, r *http.Request) {
 	if !allow(w, r, http.MethodGet, http.MethodPost) {
 		return
 	}
-	r, cancel := s.bounded(r)
-	defer cancel()
+	r, d := s.bounded(r)
+	defer d.stop()
 	if err := s.logout(w, r); err != nil {
 		s.refuse(w, r, err)
 	}

@@ -35,6 +35,11 @@ func (o object) number(name string, value int64) object {
 	return strconv.AppendInt(o.name(name), value, 10)
 }
 
+// boolean adds true or false.
+func (o object) boolean(name string, value bool) object {
+	return strconv.AppendBool(o.name(name), value)
+}
+
 // texts adds an array of strings.
 func (o object) texts(name string, values []string) object {
 	o = append(o.name(name), '[')
@@ -47,7 +52,7 @@ func (o object) texts(name string, values []string) object {
 	return append(o, ']')
 }
 
-// members adds those of another object, in its JSON.
+// members adds those of another object, which is one that was made here.
 func (o object) members(other []byte) object {
 	inner := other[1 : len(other)-1]
 	if len(o) > 1 && len(inner) > 0 {

@@ -26,7 +26,7 @@ func parseChallenge(f form, optional bool) (string, error) {
 	}
 	// Strict decoding also refuses a challenge no SHA-256 ends in. It skips line
 	// breaks, which the syntax of section 4.2, the verifier's, has no room for.
-	if sum, err := strictBase64.DecodeString(challenge); err != nil || len(sum) != sha256.Size || !isVerifier(challenge) {
+	if decodeHash(new([sha256.Size]byte), challenge) != nil || !isVerifier(challenge) {
 		return "", &Error{Code: ErrInvalidRequest, Description: "code_challenge is not a base64url-encoded SHA-256"}
 	}
 	return challenge, nil

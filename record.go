@@ -23,7 +23,7 @@ func newRecord(g *Grant) record {
 // grant returns the Grant that r was made from.
 func (r record) grant(id string) *Grant {
 	g := &Grant{ID: id}
-	c := codec{data: slices.Clone(r), text: string(r), reading: true}
+	c := codec{data: r, text: string(r), reading: true}
 	c.grant(g)
 	return g
 }
@@ -54,8 +54,9 @@ func (r record) owner() (subject, clientID []byte) {
 // A codec measures a Grant, writes it or reads it back, field by field in the same order.
 type codec struct {
 	size    int
-	data    []byte // nil when measuring; written so far, or still to be read
-	text    string // when reading: all of the record
+	data    []byte   // nil when measuring; written so far, or still to be read
+	text    string   // when reading: all of the record
+	list    []string // what is left of the room for lists
 	reading bool
 }
 
@@ -84,11 +85,17 @@ func (c *codec) grant(g *Grant) {
 	for _, s := range [...]*string{&g.ACR, &g.Session, &g.RedirectURI, &g.State, &g.ResponseMode, &g.Nonce, &g.CodeChallenge} {
 		c.string(s)
 	}
+	c.bool(&g.Online)
+	if n := c.length(len(g.Scopes) + len(g.Resources) + len(g.AMR)); c.reading {
+		c.list = make([]string, n)
+	}
 	for _, list := range [...]*[]string{&g.Scopes, &g.Resources, &g.AMR} {
 		c.strings(list)
 	}
-	c.bool(&g.Online)
-	for _, b := range [...]*[]byte{(*[]byte)(&g.Claims), &g.ClientHash, &g.Browser, &g.Secret, &g.Lineage, &g.Turn, &g.Previous, &g.Sealed} {
+	if c.reading {
+		c.data = slices.Clone(c.data) // what follows, the caller may change
+	}
+	for _, b := range [...]*[]byte{(*[]byte)(&g.Claims), &g.ClientHash, &g.Browser, &g.Secret, &g.Lineage, &g.Turn, &g.Previous, &g.Sealed, &g.Token} {
 		c.bytes(b)
 	}
 }
@@ -142,7 +149,7 @@ func (c *codec) string(s *string) {
 func (c *codec) strings(list *[]string) {
 	n := c.length(len(*list))
 	if c.reading && n > 0 {
-		*list = make([]string, n)
+		*list, c.list = c.list[:n:n], c.list[n:]
 	}
 	for i := range *list {
 		c.string(&(*list)[i])

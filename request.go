@@ -100,6 +100,12 @@ func (c *Client) redirectsTo(uri string) bool {
 	})
 }
 
+// stillRedirectsTo reports whether uri, which was a redirect URI of c when a code was sent
+// there, is registered yet.
+func (c *Client) stillRedirectsTo(uri string) bool {
+	return slices.ContainsFunc(c.RedirectURIs, func(registered string) bool { return matchRedirect(registered, uri, c.public()) })
+}
+
 // check validates the rest of a request. An error it returns belongs to the client.
 func (s *Server) check(req *AuthorizeRequest) error {
 	f := req.form
@@ -109,10 +115,10 @@ func (s *Server) check(req *AuthorizeRequest) error {
 	if name := f.repeated(authorizeParams); name != "" {
 		return &Error{Code: ErrInvalidRequest, Description: name + " is there more than once"}
 	}
-	switch types := strings.Fields(f.get("response_type")); {
-	case len(types) == 0:
+	switch {
+	case !f.has("response_type"):
 		return &Error{Code: ErrInvalidRequest, Description: "response_type is missing"}
-	case len(types) != 1 || types[0] != "code":
+	case f.get("response_type") != "code":
 		return ErrUnsupportedResponseType
 	case !req.Client.mayUse("authorization_code"):
 		return ErrUnauthorizedClient

@@ -69,13 +69,11 @@ func (s *Server) findToken(ctx context.Context, text string) (*Grant, *accessCla
 		}
 		return nil, nil, ErrNotFound
 	}
-	claims, err := s.readAccessToken(text)
-	if err != nil {
+	g, claims, err := s.findAccessToken(ctx, text)
+	if errors.Is(err, ErrNotFound) {
 		if _, err := s.readJWT(text, typeIDToken); err == nil {
 			return nil, nil, errNoToken
 		}
-		return nil, nil, errors.Join(ErrNotFound, err)
 	}
-	g, err := s.cfg.Storage.Grant(ctx, claims.GrantID)
 	return g, claims, err
 }

@@ -1,7 +1,6 @@
 package authwright
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -145,9 +144,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) now() time.Time { return s.cfg.Now().UTC().Truncate(time.Millisecond) }
 
 // bounded gives r as much time as the host allows a request.
-func (s *Server) bounded(r *http.Request) (*http.Request, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(s.withSource(r), s.cfg.RequestTimeout)
-	return r.WithContext(ctx), cancel
+func (s *Server) bounded(r *http.Request) (*http.Request, *deadline) {
+	d := &deadline{Context: s.withSource(r), at: time.Now().Add(s.cfg.RequestTimeout)}
+	return r.WithContext(d), d
 }
 
 // serveAPI serves an endpoint that clients call directly. What endpoint returns is answered as
@@ -159,8 +158,8 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request, endpoint func(
 	if r.Header.Get("Origin") != "" {
 		w.Header().Add("Vary", "Origin")
 	}
-	r, cancel := s.bounded(r)
-	defer cancel()
+	r, d := s.bounded(r)
+	defer d.stop()
 	v, err := endpoint(w, r)
 	switch v := v.(type) {
 	case nil:
@@ -170,6 +169,8 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request, endpoint func(
 		}
 		w.Header()["Cache-Control"] = headerNoStore
 		w.WriteHeader(http.StatusNoContent)
+	case object:
+		writeBody(w, http.StatusOK, v.json())
 	case *tokenResponse:
 		writeBody(w, http.StatusOK, v.json())
 	case *registrationResponse:

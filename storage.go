@@ -141,13 +141,15 @@ type Grant struct {
 	Previous  []byte    `json:"previous,omitempty"`
 	Sealed    []byte    `json:"sealed,omitempty"`
 	RotatedAt time.Time `json:"rotated_at,omitzero"`
+
+	// Token is the hash of the access token that was issued last, by which the server
+	// recognises it without verifying its signature.
+	Token []byte `json:"token,omitempty"`
 }
 
 func (g *Grant) clone() *Grant {
 	h := *g
-	h.Scopes = slices.Clone(g.Scopes)
-	h.Resources = slices.Clone(g.Resources)
-	h.AMR = slices.Clone(g.AMR)
+	cloneLists(&h.Scopes, &h.Resources, &h.AMR)
 	h.Claims = slices.Clone(g.Claims)
 	h.ClientHash = slices.Clone(g.ClientHash)
 	h.Browser = slices.Clone(g.Browser)
@@ -156,5 +158,6 @@ func (g *Grant) clone() *Grant {
 	h.Turn = slices.Clone(g.Turn)
 	h.Previous = slices.Clone(g.Previous)
 	h.Sealed = slices.Clone(g.Sealed)
+	h.Token = slices.Clone(g.Token)
 	return &h
 }

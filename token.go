@@ -179,6 +179,7 @@ func (s *Server) advance(ctx context.Context, c *Client, g *Grant, sec secret, f
 		return nil, err
 	}
 	g.Nonce = "" // a refreshed ID token has none
+	g.Token = hash(resp.access)
 	if err := s.cfg.Storage.SaveGrant(ctx, g); err != nil {
 		return nil, storageError(err)
 	}
@@ -249,7 +250,7 @@ func (s *Server) revokeReplayed(ctx context.Context, g *Grant, event EventType) 
 func (s *Server) revoke(g *Grant) {
 	g.Version++
 	g.Stage = StageRevoked
-	g.Turn, g.Previous, g.Sealed = nil, nil, nil
+	g.Turn, g.Previous, g.Sealed, g.Token = nil, nil, nil, nil
 	g.ExpiresAt = s.now().Add(s.cfg.AccessTokenLifetime + time.Minute)
 }
 

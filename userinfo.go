@@ -43,14 +43,10 @@ func (s *Server) describeUser(w http.ResponseWriter, r *http.Request) (map[strin
 	if err != nil {
 		return nil, err
 	}
-	token, err := s.readAccessToken(text)
-	if err != nil {
-		return nil, &Error{Code: ErrInvalidToken, Description: "the access token is not valid", Err: err}
-	}
 	ctx := r.Context()
-	g, err := s.cfg.Storage.Grant(ctx, token.GrantID)
+	g, token, err := s.findAccessToken(ctx, text)
 	if errors.Is(err, ErrNotFound) {
-		return nil, errTokenRevoked
+		return nil, &Error{Code: ErrInvalidToken, Description: "the access token is not valid", Err: err}
 	} else if err != nil {
 		return nil, unavailable(err)
 	}

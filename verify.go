@@ -1,6 +1,7 @@
 package authwright
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,22 +23,52 @@ type accessClaims struct {
 	payload []byte
 }
 
-// readAccessToken verifies an access token of this server. The checks are those of
-// RFC 9068, section 4, but for the audience, which is the caller's business.
-func (s *Server) readAccessToken(text string) (*accessClaims, error) {
-	payload, err := s.readJWT(text, typeAccessToken)
+// findAccessToken returns what an access token of this server says, and the grant that it was
+// made from. The checks are those of RFC 9068, section 4, but for the audience, which is the
+// caller's business. Whatever is no such token, or whose grant is gone, is ErrNotFound.
+//
+// The grant knows the last token by its hash, which takes a hundredth of the time that its
+// signature takes; all others are verified.
+func (s *Server) findAccessToken(ctx context.Context, text string) (*Grant, *accessClaims, error) {
+	claims, err := s.allegedClaims(text)
 	if err != nil {
-		return nil, err
+		return nil, nil, errors.Join(ErrNotFound, err)
 	}
-	c := accessClaims{payload: payload}
-	if err := json.Unmarshal(payload, &c); err != nil {
+	g, err := s.cfg.Storage.Grant(ctx, claims.GrantID)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !same(g.Token, hash([]byte(text))) {
+		if _, err := s.readJWT(text, typeAccessToken); err != nil {
+			return nil, nil, errors.Join(ErrNotFound, err)
+		}
+	}
+	return g, claims, nil
+}
+
+// allegedClaims are those of an access token whose signature is still to be verified. If it is
+// one of this server, its header is that of one of its keys, byte by byte.
+func (s *Server) allegedClaims(text string) (*accessClaims, error) {
+	header, rest, _ := strings.Cut(text, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	if len(text) > maxJWT || s.keys.at(s.now()).types[header] != typeAccessToken {
+		return nil, errors.New("authwright: not an access token of this server")
+	}
+	c := new(accessClaims)
+	var err error
+	if c.payload, err = strictBase64.DecodeString(payload); err != nil {
+		return nil, errors.New("authwright: access token: malformed")
+	}
+	if err := json.Unmarshal(c.payload, c); err != nil {
 		return nil, fmt.Errorf("authwright: access token: %w", err)
 	}
-	if c.Issuer != s.cfg.Issuer || c.GrantID == "" || s.now().Unix() >= c.Expires {
+	if c.Issuer != s.cfg.Issuer || c.GrantID == "" || len(c.GrantID) > maxGrantID || s.now().Unix() >= c.Expires {
 		return nil, errors.New("authwright: access token expired, or not from here")
 	}
-	return &c, nil
+	return c, nil
 }
+
+const maxGrantID = 64 // bytes, and more than those that are made here have
 
 // readJWT returns the payload of a JWT that this server signed and that has type typ.
 // Only the server's own keys are tried, each with its own algorithm; whatever else the

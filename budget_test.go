@@ -1,20 +1,16 @@
+//go:build !race
+
 package authwright_test
 
 import (
 	"context"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
-
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -134,85 +130,33 @@ func member(body []byte, name string) string {
 	return value
 }
 
-// cpuTime reports allocations and the processor time of an operation, the collector's on other
-// cores included, which other programs on the machine disturb less than the time on the wall.
-func cpuTime(b *testing.B) (stop func()) {
-	b.ReportAllocs()
-	var began syscall.Rusage
-	syscall.Getrusage(syscall.RUSAGE_SELF, &began)
-	return func() {
-		var ended syscall.Rusage
-		syscall.Getrusage(syscall.RUSAGE_SELF, &ended)
-		spent := ended.Utime.Nano() + ended.Stime.Nano() - began.Utime.Nano() - began.Stime.Nano()
-		b.ReportMetric(float64(spent)/float64(b.N), "cpu-ns/op")
+// TestAllocations holds what each piece of work allocates, the signature and the recorder of
+// the answer included, against its budget, and against what it was when it was measured last:
+// a tenth more is a regression. The race detector allocates, too, so this runs without.
+func TestAllocations(t *testing.T) {
+	l := newLap(t, authwright.SigningKey{Signer: newKey(t)})
+	tokens := l.redeem(l.code())
+	access, refresh := member(tokens, "access_token"), member(tokens, "refresh_token")
+	for _, work := range []struct {
+		name             string
+		budget, measured float64
+		do               func()
+	}{
+		{"code flow", 135, 132, func() { l.redeem(l.code()) }},
+		{"refresh", 105, 96, func() { refresh = member(l.refresh(refresh), "refresh_token") }},
+		{"introspection", 60, 48, func() { l.introspect(access) }},
+		{"key set", 12, 10, func() { l.get("/jwks") }},
+		{"metadata", 12, 10, func() { l.get("/.well-known/oauth-authorization-server") }},
+	} {
+		t.Run(work.name, func(t *testing.T) {
+			got := testing.AllocsPerRun(100, work.do)
+			t.Logf("%.0f allocations, budget %.0f", got, work.budget)
+			require.LessOrEqual(t, got, min(work.budget, 1.1*work.measured))
+		})
 	}
 }
 
-func BenchmarkCodeFlow(b *testing.B) {
-	l := newLap(b, authwright.SigningKey{Signer: newKey(b)})
-	defer cpuTime(b)()
-	for b.Loop() {
-		l.redeem(l.code())
-	}
-}
-
-func BenchmarkAuthorize(b *testing.B) {
-	l := newLap(b, authwright.SigningKey{Signer: newKey(b)})
-	defer cpuTime(b)()
-	for b.Loop() {
-		l.code()
-	}
-}
-
-func BenchmarkRefresh(b *testing.B) {
-	l := newLap(b, authwright.SigningKey{Signer: newKey(b)})
-	token := member(l.redeem(l.code()), "refresh_token")
-	defer cpuTime(b)()
-	for b.Loop() {
-		token = member(l.refresh(token), "refresh_token")
-	}
-}
-
-func BenchmarkIntrospect(b *testing.B) {
-	l := newLap(b, authwright.SigningKey{Signer: newKey(b)})
-	token := member(l.redeem(l.code()), "access_token")
-	defer cpuTime(b)()
-	for b.Loop() {
-		l.introspect(token)
-	}
-}
-
-func BenchmarkSignature(b *testing.B) {
-	key := newKey(b)
-	hash := sha256.Sum256([]byte(challenge))
-	defer cpuTime(b)()
-	for b.Loop() {
-		if _, err := ecdsa.SignASN1(rand.Reader, key, hash[:]); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkDeterministicSignature(b *testing.B) {
-	key := newKey(b)
-	hash := sha256.Sum256([]byte(challenge))
-	defer cpuTime(b)()
-	for b.Loop() {
-		if _, err := key.Sign(nil, hash[:], crypto.SHA256); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkVerification(b *testing.B) {
-	key := newKey(b)
-	hash := sha256.Sum256([]byte(challenge))
-	sig, err := ecdsa.SignASN1(rand.Reader, key, hash[:])
-	require.NoError(b, err)
-	defer cpuTime(b)()
-	for b.Loop() {
-		if !ecdsa.VerifyASN1(&key.PublicKey, hash[:], sig) {
-			b.Fatal("wrong")
-		}
-	}
+func (l *lap) get(path string) {
+	w := l.serve(&http.Request{Method: "GET", URL: &url.URL{Path: path}, Header: http.Header{}})
+	require.Equal(l.tb, http.StatusOK, w.Code)
 }

@@ -104,8 +104,14 @@ func TestJWKS(t *testing.T) {
 	t.Run("KY-06 not sent again to somebody who has it", func(t *testing.T) {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.issuer+"/jwks", nil)
 		require.NoError(t, err)
-		r.Header.Set("If-None-Match", a.header.Get("Etag"))
-		require.Equal(t, http.StatusNotModified, w.do(http.DefaultClient, r).status)
+		for _, tags := range []string{a.header.Get("Etag"), "W/" + a.header.Get("Etag"), `"other", ` + a.header.Get("Etag")} {
+			r.Header.Set("If-None-Match", tags)
+			require.Equal(t, http.StatusNotModified, w.do(http.DefaultClient, r).status)
+		}
+		for _, tags := range []string{`"other"`, "W/", ""} {
+			r.Header.Set("If-None-Match", tags)
+			require.Equal(t, http.StatusOK, w.do(http.DefaultClient, r).status)
+		}
 	})
 }
 

@@ -2,6 +2,7 @@ package authwright_test
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -159,6 +160,33 @@ func TestMemoryDeleteExpired(t *testing.T) {
 				require.ErrorIs(t, m.UseOnce(t.Context(), "live"+strconv.Itoa(i), now), authwright.ErrConflict)
 			}
 		})
+	}
+}
+
+// However little is deleted at a time, all that has expired goes, while other grants come and
+// go meanwhile.
+func TestMemoryDeleteExpiredGoesRound(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	m := new(authwright.Memory)
+	const grants = 2000
+	for i := range grants {
+		until := now.Add(time.Duration(i%2) * time.Hour)
+		require.NoError(t, m.SaveGrant(t.Context(), &authwright.Grant{ID: strconv.Itoa(i), Version: 1, ExpiresAt: until}))
+	}
+	for deleted := 0; deleted < grants/2; {
+		n, err := m.DeleteExpired(t.Context(), now, 7)
+		require.NoError(t, err)
+		require.Positive(t, n)
+		deleted += n
+		require.NoError(t, m.SaveGrant(t.Context(), &authwright.Grant{ID: fmt.Sprint("new ", deleted), Version: 1, ExpiresAt: now.Add(time.Hour)}))
+	}
+	n, err := m.DeleteExpired(t.Context(), now, 7)
+	require.NoError(t, err)
+	require.Zero(t, n)
+	for i := range grants {
+		_, err := m.Grant(t.Context(), strconv.Itoa(i))
+		require.Equal(t, i%2 == 0, errors.Is(err, authwright.ErrNotFound))
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 )
 
 // metadata is the document of RFC 8414, section 2 and OpenID Connect Discovery, section 3.
@@ -146,6 +148,8 @@ func newDocument(contentType, age string, body []byte) document {
 	}
 }
 
+// serve answers with d, or with 304 to somebody who has it: a proxy that has compressed it may
+// have made the tag a weak one, or one of several (RFC 9110, section 13.1.2).
 func (d *document) serve(w http.ResponseWriter, r *http.Request) {
 	if preflight(w, r, http.MethodGet, http.MethodHead) || !allow(w, r, http.MethodGet, http.MethodHead) {
 		return
@@ -156,7 +160,7 @@ func (d *document) serve(w http.ResponseWriter, r *http.Request) {
 	h["Etag"] = d.etag
 	h["X-Content-Type-Options"] = headerNoSniff
 	h["Access-Control-Allow-Origin"] = anyOrigin // public and without credentials
-	if r.Header.Get("If-None-Match") == d.etag[0] {
+	if slices.ContainsFunc(r.Header["If-None-Match"], func(tags string) bool { return strings.Contains(tags, d.etag[0]) }) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}

@@ -2,6 +2,7 @@ package authwright
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -74,7 +75,7 @@ const maxGrantID = 64 // bytes, and more than those that are made here have
 // Only the server's own keys are tried, each with its own algorithm; whatever else the
 // header says about keys is not looked at (RFC 8725, section 3).
 func (s *Server) readJWT(text, typ string) ([]byte, error) {
-	if len(text) > maxJWT || strings.Count(text, ".") != 2 {
+	if len(text) > maxJWT || strings.Count(text, ".") != 2 || !isCanonical(text) {
 		return nil, errors.New("authwright: not a JWT")
 	}
 	keys := s.keys.at(s.now())
@@ -98,6 +99,18 @@ func (s *Server) readJWT(text, typ string) ([]byte, error) {
 }
 
 const maxJWT = 16 << 10
+
+// isCanonical reports whether each segment of a JWT is the only spelling of what it says. Others
+// have line breaks, or bits in the last letter that nobody looks at.
+func isCanonical(jwt string) bool {
+	for segment := range strings.SplitSeq(jwt, ".") {
+		b, err := strictBase64.DecodeString(segment)
+		if err != nil || base64.RawURLEncoding.EncodedLen(len(b)) != len(segment) {
+			return false
+		}
+	}
+	return true
+}
 
 // jwtType is the typ of h, in small letters and without the prefix that may be left out
 // (RFC 7515, section 4.1.9). Without any it is empty.

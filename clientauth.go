@@ -136,7 +136,7 @@ func (s *Server) client(ctx context.Context, id string) (*Client, error) {
 	if len(id) > maxClientID || !isPrintableASCII(id) {
 		return nil, ErrNotFound
 	}
-	c, err := s.cfg.Storage.Client(ctx, id)
+	c, err := s.storedClient(ctx, id)
 	if errors.Is(err, ErrNotFound) {
 		return s.documentClient(ctx, id)
 	}

@@ -120,6 +120,12 @@ type Config struct {
 	// ConsentLifetime is how long a consent is remembered: a year if zero.
 	ConsentLifetime time.Duration
 
+	// ClientMaxAge is for how long a client that was read from Storage is used without
+	// reading it again, which spares most requests one of three round trips. What somebody
+	// changes there takes effect that much later: a secret that was withdrawn, a client
+	// that was disabled. Zero means that it is read each time; a minute at most.
+	ClientMaxAge time.Duration
+
 	// RequestTimeout bounds how long a request may wait for the storage, the
 	// signer and the hooks, by their context: ten seconds if zero.
 	RequestTimeout time.Duration
@@ -208,6 +214,9 @@ func (cfg *Config) defaultLifetimes() error {
 	}
 	if cfg.RefreshGrace == 0 {
 		cfg.RefreshGrace = 30 * time.Second
+	}
+	if cfg.ClientMaxAge < 0 || cfg.ClientMaxAge > time.Minute {
+		return errors.New("ClientMaxAge must be between zero and a minute")
 	}
 	if cfg.RefreshGrace > 5*time.Minute {
 		return errors.New("RefreshGrace must be at most five minutes")

@@ -88,7 +88,7 @@ func (s *Server) alive(ctx context.Context, g *Grant) (bool, error) {
 	if g.Stage != StageActive || !s.now().Before(g.ExpiresAt) {
 		return false, nil
 	}
-	c, err := s.cfg.Storage.Client(ctx, g.ClientID)
+	c, err := s.storedClient(ctx, g.ClientID)
 	if errors.Is(err, ErrNotFound) {
 		return s.admitDocument(ctx, g.ClientID) == nil, nil
 	} else if err != nil {

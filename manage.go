@@ -22,6 +22,7 @@ func (s *Server) manage(w http.ResponseWriter, r *http.Request) (any, error) {
 		if err := s.RevokeClient(r.Context(), c.ID); err != nil && !errors.Is(err, errNoIndex) {
 			return nil, unavailable(err)
 		}
+		defer s.forgetClient(c.ID)
 		if err := s.cfg.Registration.Clients.DeleteClient(r.Context(), c.ID); err != nil && !errors.Is(err, ErrNotFound) {
 			return nil, unavailable(err)
 		}
@@ -43,6 +44,7 @@ func (s *Server) registered(r *http.Request) (*Client, string, error) {
 	if isHTTPS(id) { // never given out; and nothing is to be fetched here
 		return nil, "", wrong
 	}
+	s.forgetClient(id)
 	c, err := s.client(r.Context(), id)
 	if errors.Is(err, ErrNotFound) {
 		return nil, "", wrong
@@ -81,6 +83,7 @@ func (s *Server) replaceRegistration(w http.ResponseWriter, r *http.Request, old
 	if err := s.admit(r, c); err != nil {
 		return nil, err
 	}
+	defer s.forgetClient(c.ID)
 	if err := s.cfg.Registration.Clients.UpdateClient(r.Context(), c); err != nil {
 		return nil, unavailable(err)
 	}

@@ -242,6 +242,11 @@ func (s *Server) keepClient(ctx context.Context, c *Client) error {
 	if s.cfg.Registration == nil || c.ExpiresAt.IsZero() || !c.ExpiresAt.Equal(c.CreatedAt.Add(registrationUnused)) {
 		return nil
 	}
+	defer s.forgetClient(c.ID)
+	c, err := s.cfg.Storage.Client(ctx, c.ID) // as it is now, to change nothing else
+	if err != nil {
+		return err
+	}
 	c.ExpiresAt = time.Time{}
 	return s.cfg.Registration.Clients.UpdateClient(ctx, c)
 }

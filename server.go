@@ -27,6 +27,7 @@ type Server struct {
 	slow      *slowHashes
 	fetch     *fetcher
 	keys      keyring
+	clients   clientCache
 	metadata  atomic.Pointer[document]
 	anyScope  bool // the host has listed none
 

@@ -89,6 +89,8 @@ type Verifier struct {
 	err        error // what is wrong with the fields above
 	algorithms []jose.SignatureAlgorithm
 	cache      *keyCache // nil with Introspect
+	headers    headers
+	seen       *memory // nil with Introspect
 
 	introspector *introspector // nil without Introspect
 	published    *publication  // nil without Metadata
@@ -180,7 +182,7 @@ func (v *Verifier) setUpKeys() error {
 	if len(v.algorithms) == 0 {
 		v.algorithms = []jose.SignatureAlgorithm{jose.ES256, jose.PS256, jose.RS256, jose.EdDSA}
 	}
-	v.cache = &keyCache{now: v.now, log: v.logger()}
+	v.cache, v.seen = &keyCache{now: v.now, log: v.logger()}, new(memory)
 	if v.Keys != nil {
 		v.cache.inProcess = true
 		v.cache.load = func(ctx context.Context) ([]byte, time.Duration, error) {

@@ -1,0 +1,125 @@
+package resource
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	_ "crypto/sha512" // of ES384, RS512 and their like
+	"encoding/base64"
+	"maps"
+	"math/big"
+	"strings"
+	"sync/atomic"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+// go-jose parses a header three times and encodes again what it has decoded, which is a
+// quarter of what a token costs. An issuer writes few headers, though: one for each key.
+// Here is what is left to do once go-jose has accepted one.
+
+// A header is what counts of one that was accepted.
+type header struct {
+	kid string
+	alg jose.SignatureAlgorithm
+}
+
+// maxHeaders is how many headers are remembered at most.
+const maxHeaders = 16
+
+// headers are those of good signatures, by their text in tokens. A stranger can add none.
+type headers struct {
+	known atomic.Pointer[map[string]header]
+}
+
+func (hs *headers) find(text string) (header, bool) {
+	known := hs.known.Load()
+	if known == nil {
+		return header{}, false
+	}
+	h, ok := (*known)[text]
+	return h, ok
+}
+
+// keep remembers h, if no other text stands for the same. If another request does so at the
+// same time, this one is in vain, and there will be more.
+func (hs *headers) keep(text string, h header) {
+	if _, ok := decode(text); !ok {
+		return
+	}
+	old, known := hs.known.Load(), make(map[string]header)
+	if old != nil && len(*old) < maxHeaders {
+		maps.Copy(known, *old)
+	}
+	known[strings.Clone(text)] = h // and not the token around it
+	hs.known.CompareAndSwap(old, &known)
+}
+
+// A compact is a JWS in compact serialization, taken apart (RFC 7515, section 7.1).
+type compact struct {
+	header    string // as it was sent
+	input     []byte // of the signature
+	payload   string
+	signature []byte
+}
+
+// split takes text apart if no other text stands for the same. What else go-jose accepts, it
+// may: line breaks in base64, and bits that stand for nothing.
+func split(text string) (c compact, ok bool) {
+	var payload, signature string
+	if c.header, payload, ok = strings.Cut(text, "."); !ok {
+		return c, false
+	}
+	if payload, signature, ok = strings.Cut(payload, "."); !ok {
+		return c, false
+	}
+	c.input = []byte(text[:len(text)-len(signature)-1])
+	decoded, ok := decode(payload)
+	if !ok {
+		return c, false
+	}
+	c.payload = string(decoded)
+	c.signature, ok = decode(signature)
+	return c, ok
+}
+
+var strict = base64.RawURLEncoding.Strict()
+
+// decode decodes base64url that encoding would give again.
+func decode(text string) ([]byte, bool) {
+	data, err := strict.DecodeString(text)
+	return data, err == nil && strict.EncodedLen(len(data)) == len(text)
+}
+
+// verify reports whether signature is one of input by k. The key is one for alg.
+func (k *publicKey) verify(alg jose.SignatureAlgorithm, input, signature []byte) bool {
+	if key, ok := k.key.(ed25519.PublicKey); ok {
+		return ed25519.Verify(key, input, signature)
+	}
+	hash := crypto.SHA256
+	switch alg[2:] {
+	case "384":
+		hash = crypto.SHA384
+	case "512":
+		hash = crypto.SHA512
+	}
+	h := hash.New()
+	h.Write(input)
+	digest := h.Sum(nil)
+	switch key := k.key.(type) {
+	case *ecdsa.PublicKey:
+		size := (key.Curve.Params().BitSize + 7) / 8 // RFC 7518, section 3.4
+		if len(signature) != 2*size {
+			return false
+		}
+		r, s := new(big.Int).SetBytes(signature[:size]), new(big.Int).SetBytes(signature[size:])
+		return ecdsa.Verify(key, digest, r, s)
+	case *rsa.PublicKey:
+		if alg[:2] == "PS" {
+			return rsa.VerifyPSS(key, hash, digest, signature, nil) == nil
+		}
+		return rsa.VerifyPKCS1v15(key, hash, digest, signature) == nil
+	}
+	return false
+}

@@ -2,7 +2,6 @@ package resource
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"strings"
 
@@ -12,7 +11,7 @@ import (
 // verifyJWT returns the token that text is by its signature (RFC 9068, section 4). What does
 // not change while the issuer has the key is not asked again of a token that comes again.
 func (v *Verifier) verifyJWT(ctx context.Context, text string) (*Token, error) {
-	id := sha256.Sum256([]byte(text))
+	id := identify(text)
 	if s := v.seen.find(&id); s != nil {
 		key, err := v.cache.find(ctx, s.header.kid, s.header.alg)
 		if err != nil {

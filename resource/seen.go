@@ -29,6 +29,16 @@ type memory struct {
 	places [seenTokens]atomic.Pointer[seen]
 }
 
+// identify returns what a token is remembered by. The copy of a token that is short enough to be
+// remembered is on the stack.
+func identify(text string) [sha256.Size]byte {
+	var room [maxSeen]byte
+	if len(text) > len(room) {
+		return sha256.Sum256([]byte(text))
+	}
+	return sha256.Sum256(room[:copy(room[:], text)])
+}
+
 // around returns the places where a token can be.
 func (m *memory) around(id *[sha256.Size]byte) []atomic.Pointer[seen] {
 	first := binary.LittleEndian.Uint32(id[:]) % (seenTokens / seenWays) * seenWays

@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -8,7 +9,6 @@ import (
 	_ "crypto/sha512" // of ES384, RS512 and their like
 	"encoding/base64"
 	"maps"
-	"math/big"
 	"strings"
 	"sync/atomic"
 
@@ -110,11 +110,7 @@ func (k *publicKey) verify(alg jose.SignatureAlgorithm, input, signature []byte)
 	switch key := k.key.(type) {
 	case *ecdsa.PublicKey:
 		size := (key.Curve.Params().BitSize + 7) / 8 // RFC 7518, section 3.4
-		if len(signature) != 2*size {
-			return false
-		}
-		r, s := new(big.Int).SetBytes(signature[:size]), new(big.Int).SetBytes(signature[size:])
-		return ecdsa.Verify(key, digest, r, s)
+		return len(signature) == 2*size && ecdsa.VerifyASN1(key, digest, asn1(signature[:size], signature[size:]))
 	case *rsa.PublicKey:
 		if alg[:2] == "PS" {
 			return rsa.VerifyPSS(key, hash, digest, signature, nil) == nil
@@ -122,4 +118,27 @@ func (k *publicKey) verify(alg jose.SignatureAlgorithm, input, signature []byte)
 		return rsa.VerifyPKCS1v15(key, hash, digest, signature) == nil
 	}
 	return false
+}
+
+// asn1 returns the signature of r and s as crypto/ecdsa wants it: a sequence of two integers in
+// DER. By [math/big] it takes eight allocations, by this one.
+func asn1(r, s []byte) []byte {
+	const sequence, integer, longer = 0x30, 0x02, 0x81
+	der := make([]byte, 3, 3+2*(3+len(r)))
+	for _, n := range [][]byte{r, s} {
+		n = bytes.TrimLeft(n, "\x00")
+		sign := 0
+		if len(n) == 0 || n[0] >= 0x80 {
+			sign = 1 // a zero, lest it be negative
+		}
+		der = append(der, integer, byte(sign+len(n)))
+		der = append(der, make([]byte, sign)...)
+		der = append(der, n...)
+	}
+	if length := byte(len(der) - 3); length >= 0x80 {
+		der[0], der[1], der[2] = sequence, longer, length
+		return der
+	}
+	der[1], der[2] = sequence, byte(len(der)-3)
+	return der[1:]
 }

@@ -192,18 +192,21 @@ func (c claims) date(name string) (time.Time, bool) {
 // ambiguous reports whether two members differ in nothing but case. encoding/json,
 // and so [Token.Claims], would take the one for the other.
 func (c claims) ambiguous() bool {
-	var folded map[string]bool
+	var names, folded map[string]bool
 	for i := range c {
 		name := c[i].name
 		if !strings.ContainsFunc(name, func(r rune) bool { return 'A' <= r && r <= 'Z' || r >= utf8.RuneSelf }) {
 			continue
 		}
-		fold := strings.ToLower(strings.ToUpper(name)) // ſ is an s, too
-		if fold != name && c.has(fold) || folded[fold] {
-			return true
+		if names == nil {
+			names, folded = make(map[string]bool, len(c)), make(map[string]bool)
+			for i := range c {
+				names[c[i].name] = true
+			}
 		}
-		if folded == nil {
-			folded = make(map[string]bool)
+		fold := strings.ToLower(strings.ToUpper(name)) // ſ is an s, too
+		if fold != name && names[fold] || folded[fold] {
+			return true
 		}
 		folded[fold] = true
 	}

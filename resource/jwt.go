@@ -11,7 +11,7 @@ import (
 // verifyJWT returns the token that text is by its signature (RFC 9068, section 4). What does
 // not change while the issuer has the key is not asked again of a token that comes again.
 func (v *Verifier) verifyJWT(ctx context.Context, text string) (*Token, error) {
-	id := identify(text)
+	id := hash(text)
 	if s := v.seen.find(&id); s != nil {
 		key, err := v.cache.find(ctx, s.header.kid, s.header.alg)
 		if err != nil {

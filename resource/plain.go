@@ -13,7 +13,7 @@ const maxPlain = 32
 // plainClaims returns the members of payload, which are parts of it, if it is plain.
 func plainClaims(payload string) (claims, bool) {
 	rest, ok := strings.CutPrefix(payload, "{")
-	c := make(claims, 0, 16)
+	c := make(claims, 0, 12) // which is as many as most have
 	for ok && len(c) < maxPlain {
 		end := plainText(rest)
 		if end <= 0 || !strings.HasPrefix(rest[end:], ":") {

@@ -29,9 +29,8 @@ type memory struct {
 	places [seenTokens]atomic.Pointer[seen]
 }
 
-// identify returns what a token is remembered by. The copy of a token that is short enough to be
-// remembered is on the stack.
-func identify(text string) [sha256.Size]byte {
+// hash returns the SHA-256 of text. For that, a token of usual size is copied to the stack only.
+func hash(text string) [sha256.Size]byte {
 	var room [maxSeen]byte
 	if len(text) > len(room) {
 		return sha256.Sum256([]byte(text))

@@ -31,7 +31,7 @@ type memory struct {
 
 // hash returns the SHA-256 of text. For that, a token of usual size is copied to the stack only.
 func hash(text string) [sha256.Size]byte {
-	var room [maxSeen]byte
+	var room [1 << 10]byte
 	if len(text) > len(room) {
 		return sha256.Sum256([]byte(text))
 	}

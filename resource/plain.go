@@ -3,9 +3,9 @@ package resource
 import "strings"
 
 // Most payloads are plain: an object without white space, escapes and text beyond ASCII, of
-// strings, lists of strings, whole numbers and literals. To read one of those takes a page of
-// code and a tenth of the time that go-jose's decoder takes. What is not plain is not wrong:
-// go-jose decides.
+// strings, lists of strings, whole numbers and literals, with names in small letters. To read one
+// of those takes a page of code and a fraction of the time that go-jose's decoder takes. What is
+// not plain is not wrong: go-jose decides.
 
 // maxPlain is how many members are compared with each other for being there twice.
 const maxPlain = 32

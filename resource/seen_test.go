@@ -130,13 +130,20 @@ func TestUnseenToken(t *testing.T) {
 	t.Parallel()
 	k := newKey("k", "ES256")
 	v, _ := verifier(k)
-	good := token(k, nil, nil)
+	fill := "x" // until the last character of the payload has bits to spare
+	for len(payload(object{"x": fill}))%3 != 1 {
+		fill += "x"
+	}
+	good := token(k, nil, object{"x": fill})
 	remember(t, v, good)
+	part := strings.Split(good, ".")
 	for name, text := range map[string]string{
 		"a long token":                  token(k, nil, object{"x": strings.Repeat("x", 4<<10)}),
 		"a line break in the payload":   strings.Replace(good, ".", ".\n", 1),
 		"a line break in the signature": good + "\r\n",
 		"a line break in the header":    "\n" + good,
+		"spare bits in the payload":     part[0] + "." + spare(part[1]) + "." + part[2],
+		"spare bits in the signature":   part[0] + "." + part[1] + "." + spare(part[2]),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -148,6 +155,13 @@ func TestUnseenToken(t *testing.T) {
 			require.Equal(t, first, again)
 		})
 	}
+}
+
+// spare returns other base64url for the same bytes, whose number must leave bits to spare.
+func spare(text string) string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	last := len(text) - 1
+	return text[:last] + alphabet[strings.IndexByte(alphabet, text[last])+1:][:1]
 }
 
 // Tokens of one Verifier are remembered and keys change, all at once.

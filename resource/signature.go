@@ -15,9 +15,9 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// go-jose parses a header three times and encodes again what it has decoded, which is a
-// quarter of what a token costs. An issuer writes few headers, though: one for each key.
-// Here is what is left to do once go-jose has accepted one.
+// go-jose parses a header several times and encodes again what it has decoded, which makes a
+// token cost a fifth more. An issuer writes few headers, though: one for each key. Here is what is
+// left to do once go-jose has accepted one.
 
 // A header is what counts of one that was accepted.
 type header struct {

@@ -81,6 +81,7 @@ func TestSignatureOfEveryAlgorithm(t *testing.T) {
 					"too short":    good[:len(good)-1],
 					"too long":     append(append([]byte{}, good...), 0),
 					"longer":       append([]byte{0}, good...),
+					"longer s":     append(append(append([]byte{}, good[:half]...), 0), good[half:]...),
 					"nothing":      {},
 					"zeros":        make([]byte, len(good)),
 					"ones":         []byte(strings.Repeat("\xff", len(good))),

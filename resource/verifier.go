@@ -28,6 +28,13 @@ const (
 // concurrent use. After its first use it must neither be changed nor copied.
 //
 // It starts a goroutine only to fetch keys, and that ends within ten seconds.
+//
+// It remembers up to 8,192 of the tokens that it found good, each of 4 KiB at most, so that the
+// signature of a token that comes again is not verified again. They are known by the SHA-256
+// of their text, which is not kept itself; what is refused is not remembered, so strangers take no
+// room; and there is nothing to set. All else counts as if nothing were remembered: with every
+// request it is asked whether the issuer still publishes the key, whether the time of the token has
+// come and is not over, and Live. With Introspect, MaxAge there says what is remembered instead.
 type Verifier struct {
 	// Issuer is the authorization server's issuer identifier, character for
 	// character: the iss of every token. Unless Keys is set it must be an https

@@ -43,15 +43,21 @@ func bearer(r *http.Request) (string, *failure) {
 func isB64Token(s string) bool {
 	s = strings.TrimRight(s, "=")
 	for i := range len(s) {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case strings.IndexByte("-._~+/", c) >= 0:
-		default:
+		if !b64Token[s[i]] {
 			return false
 		}
 	}
 	return s != ""
 }
+
+// b64Token are the characters of isB64Token: looking them up takes half as long as all the rest
+// that is done for a token that is known.
+var b64Token = func() (of [256]bool) {
+	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/") {
+		of[c] = true
+	}
+	return of
+}()
 
 // inBody reports whether the body of r, if it is a form, has an access token (RFC
 // 6750, section 2.2). The handler can read the body as if nobody had.

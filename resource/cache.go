@@ -54,7 +54,7 @@ type flight struct {
 }
 
 // find returns the key kid for alg.
-func (c *keyCache) find(ctx context.Context, kid string, alg jose.SignatureAlgorithm) (any, error) {
+func (c *keyCache) find(ctx context.Context, kid string, alg jose.SignatureAlgorithm) (*publicKey, error) {
 	before := c.current.Load()
 	set, err := c.set(ctx, before)
 	if err != nil {

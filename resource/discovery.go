@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/go-jose/go-jose/v4/json"
 )
 
 const (
@@ -74,8 +72,8 @@ func (d *discovery) find(ctx context.Context, member string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var metadata claims // which knows upper from lower case
-	if err := json.Unmarshal(document, &metadata); err != nil {
+	metadata, err := parseClaims(string(document)) // which knows upper from lower case
+	if err != nil {
 		return "", fmt.Errorf("%s: %w", d.metadata, err)
 	}
 	// RFC 8414, section 3.3: if they are not identical, "the data contained in the

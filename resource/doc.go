@@ -19,6 +19,9 @@
 //
 //	api.Keys = srv.JWKS
 //
+// The signature of a token is verified once for as long as the issuer keeps the key: see
+// [Verifier] for what it remembers.
+//
 // A token is checked here and nowhere else, so it is good until it expires, even when
 // it has been revoked meanwhile. Keep access tokens short-lived; or have revocation
 // count at once, by [Verifier.Live] in the program that is also the authorization

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/go-jose/go-jose/v4/json"
 )
 
 // An Introspection has the issuer judge tokens (RFC 7662). They may be of any form; one
@@ -110,9 +108,9 @@ func (v *Verifier) introspect(ctx context.Context, text string) (*Token, error) 
 	payload, err := i.ask(ctx, text)
 	var c claims
 	if err == nil {
-		err = json.Unmarshal(payload, &c)
+		c, err = parseClaims(string(payload))
 	}
-	active := string(c["active"])
+	active := c.get("active")
 	if err == nil && active != "true" && active != "false" {
 		err = errors.New("active is not a boolean")
 	}
@@ -130,7 +128,7 @@ func (v *Verifier) introspect(ctx context.Context, text string) (*Token, error) 
 		return nil, refusedType
 	}
 	// The answer of the issuer's own endpoint need not say whose it is.
-	t, err := v.accept(c, payload, "aud", "exp", "sub", "client_id")
+	t, err := v.accept(c, string(payload), "aud", "exp", "sub", "client_id")
 	if err == nil {
 		i.keep(key, t)
 	}

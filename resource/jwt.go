@@ -8,27 +8,63 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// verifyJWT returns the token that text is by its signature (RFC 9068, section 4).
+// verifyJWT returns the token that text is by its signature (RFC 9068, section 4). What does
+// not change while the issuer has the key is not asked again of a token that comes again.
 func (v *Verifier) verifyJWT(ctx context.Context, text string) (*Token, error) {
+	id := hash(text)
+	if s := v.seen.find(&id); s != nil {
+		key, err := v.cache.find(ctx, s.header.kid, s.header.alg)
+		if err != nil {
+			return nil, err
+		}
+		if key == s.key { // another of the same name has to prove itself
+			return s.token, v.checkTime(s.token)
+		}
+	}
+	c, plain := split(text)
+	h, known := v.headers.find(c.header)
+	if !plain || !known {
+		return v.verifyJWS(ctx, text)
+	}
+	key, err := v.cache.find(ctx, h.kid, h.alg)
+	if err != nil {
+		return nil, err
+	}
+	if !key.verify(h.alg, c.input, c.signature) {
+		return nil, refusedSignature
+	}
+	t, err := v.read(c.payload)
+	if err == nil && len(text) <= maxSeen {
+		v.seen.keep(&seen{id, h, key, t})
+	}
+	return t, err
+}
+
+// verifyJWS does the same by go-jose, which knows all that a token can be, and remembers the
+// header.
+func (v *Verifier) verifyJWS(ctx context.Context, text string) (*Token, error) {
 	jws, err := jose.ParseSignedCompact(text, v.algorithms)
 	if errors.As(err, new(*jose.ErrUnexpectedSignatureAlgorithm)) {
 		return nil, refusedAlgorithm
 	} else if err != nil {
 		return nil, refusedSyntax // the cause may quote the token
 	}
-	header := jws.Signatures[0].Protected
-	if err := checkHeader(header); err != nil {
+	protected := jws.Signatures[0].Protected
+	if err := checkHeader(protected); err != nil {
 		return nil, err
 	}
-	key, err := v.cache.find(ctx, header.KeyID, jose.SignatureAlgorithm(header.Algorithm))
+	h := header{protected.KeyID, jose.SignatureAlgorithm(protected.Algorithm)}
+	key, err := v.cache.find(ctx, h.kid, h.alg)
 	if err != nil {
 		return nil, err
 	}
-	payload, err := jws.Verify(key)
+	payload, err := jws.Verify(key.key)
 	if err != nil {
 		return nil, refusedSignature
 	}
-	return v.read(payload)
+	encoded, _, _ := strings.Cut(text, ".")
+	v.headers.keep(encoded, h)
+	return v.read(string(payload))
 }
 
 // checkHeader is about what alg does not say. Keys that come with the token (jwk,

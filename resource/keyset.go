@@ -26,11 +26,12 @@ var supported = []jose.SignatureAlgorithm{
 // A keySet is the issuer's public keys. It does not change once it is in use.
 type keySet struct {
 	source  []byte // what it was parsed from
-	keys    map[string][]publicKey
+	keys    map[string][]*publicKey
 	fresh   time.Time // until then nobody asks for a new one
 	expires time.Time // from then on it is not used
 }
 
+// A publicKey stays the same one for as long as the issuer publishes the same set.
 type publicKey struct {
 	alg string // empty if the key does not say
 	key any    // *ecdsa.PublicKey, *rsa.PublicKey or ed25519.PublicKey
@@ -39,10 +40,10 @@ type publicKey struct {
 // find returns the key kid if it is one for alg, and nil if there is none. A key is
 // for one algorithm or one family, so the token cannot choose how it is used
 // (RFC 8725, section 3.1).
-func (s *keySet) find(kid string, alg jose.SignatureAlgorithm) any {
+func (s *keySet) find(kid string, alg jose.SignatureAlgorithm) *publicKey {
 	for _, k := range s.keys[kid] {
 		if (k.alg == "" || k.alg == string(alg)) && verifies(k.key, alg) {
-			return k.key
+			return k
 		}
 	}
 	return nil
@@ -64,14 +65,14 @@ func verifies(key any, alg jose.SignatureAlgorithm) bool {
 
 // parseKeys returns the keys of a JSON Web Key Set by their IDs. As RFC 7517,
 // section 5 wants it, one that is not understood does not spoil the others.
-func parseKeys(source []byte) (map[string][]publicKey, error) {
+func parseKeys(source []byte) (map[string][]*publicKey, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
 	if err := json.Unmarshal(source, &set); err != nil {
 		return nil, fmt.Errorf("key set: %w", err)
 	}
-	keys := make(map[string][]publicKey, len(set.Keys))
+	keys := make(map[string][]*publicKey, len(set.Keys))
 	for _, raw := range set.Keys {
 		var k jose.JSONWebKey
 		if err := k.UnmarshalJSON(raw); err != nil || k.Use != "" && k.Use != "sig" {
@@ -86,7 +87,7 @@ func parseKeys(source []byte) (map[string][]publicKey, error) {
 		default: // a secret or private key has no business here
 			continue
 		}
-		keys[k.KeyID] = append(keys[k.KeyID], publicKey{k.Algorithm, k.Key})
+		keys[k.KeyID] = append(keys[k.KeyID], &publicKey{k.Algorithm, k.Key})
 	}
 	if len(keys) == 0 {
 		return nil, errors.New("key set: there is no usable key in it")

@@ -28,6 +28,13 @@ const (
 // concurrent use. After its first use it must neither be changed nor copied.
 //
 // It starts a goroutine only to fetch keys, and that ends within ten seconds.
+//
+// It remembers up to 8,192 of the tokens that it found good, each of 4 KiB at most, so that the
+// signature of a token that comes again is not verified again. They are known by the SHA-256
+// of their text, which is not kept itself; what is refused is not remembered, so strangers take no
+// room; and there is nothing to set. All else counts as if nothing were remembered: with every
+// request it is asked whether the issuer still publishes the key, whether the time of the token has
+// come and is not over, and Live. With Introspect, MaxAge there says what is remembered instead.
 type Verifier struct {
 	// Issuer is the authorization server's issuer identifier, character for
 	// character: the iss of every token. Unless Keys is set it must be an https
@@ -89,6 +96,8 @@ type Verifier struct {
 	err        error // what is wrong with the fields above
 	algorithms []jose.SignatureAlgorithm
 	cache      *keyCache // nil with Introspect
+	headers    headers
+	seen       *memory // nil with Introspect
 
 	introspector *introspector // nil without Introspect
 	published    *publication  // nil without Metadata
@@ -180,7 +189,7 @@ func (v *Verifier) setUpKeys() error {
 	if len(v.algorithms) == 0 {
 		v.algorithms = []jose.SignatureAlgorithm{jose.ES256, jose.PS256, jose.RS256, jose.EdDSA}
 	}
-	v.cache = &keyCache{now: v.now, log: v.logger()}
+	v.cache, v.seen = &keyCache{now: v.now, log: v.logger()}, new(memory)
 	if v.Keys != nil {
 		v.cache.inProcess = true
 		v.cache.load = func(ctx context.Context) ([]byte, time.Duration, error) {

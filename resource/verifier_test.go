@@ -1,7 +1,6 @@
 package resource_test
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -317,20 +316,4 @@ func TestTokenAllocation(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	require.Equal(t, http.StatusUnauthorized, w.Code)
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(len(dots)/4), "J12")
-}
-
-func BenchmarkVerify(b *testing.B) {
-	for _, alg := range []string{"ES256", "EdDSA", "RS256"} {
-		b.Run(alg, func(b *testing.B) {
-			k := newKey("k", alg)
-			v, _ := verifier(k)
-			text := token(k, nil, nil)
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := v.Verify(context.Background(), text); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
 }

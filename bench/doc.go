@@ -1,0 +1,2 @@
+// Package bench measures authwright.
+package bench

@@ -1,0 +1,120 @@
+package bench_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/authwright/authwright"
+	"github.com/authwright/authwright/bench/subject"
+)
+
+// BenchmarkCodeFlow is an authorization request, its redirect, and the redemption of the code
+// for an access and a refresh token.
+func BenchmarkCodeFlow(b *testing.B) {
+	each(b, func(b *testing.B, impl *implementation) {
+		measure(b, func() { impl.flow() })
+	})
+	parallel(b, func(impl *implementation) func() {
+		return func() { impl.flow() }
+	})
+}
+
+// BenchmarkRefresh is a rotation, each with the token of the one before.
+func BenchmarkRefresh(b *testing.B) {
+	chain := func(impl *implementation) func() {
+		token := impl.flow().refresh
+		return func() { token = impl.refresh(token).refresh }
+	}
+	each(b, func(b *testing.B, impl *implementation) { measure(b, chain(impl)) })
+	parallel(b, chain)
+	for _, n := range []int{1, 1000, 100_000, 1_000_000} {
+		b.Run(fmt.Sprintf("alg=ES256/impl=authwright/grants=%d", n), func(b *testing.B) { benchmarkGrowth(b, n) })
+	}
+}
+
+// parallel is run with -cpu 1,2. fosite is not in it: its memory store is not safe for
+// concurrent use.
+func parallel(b *testing.B, op func(impl *implementation) func()) {
+	for _, c := range candidates {
+		if c.name != "authwright" && c.name != "go-oauth2" {
+			continue
+		}
+		b.Run("alg=ES256/impl="+c.name+"/parallel", func(b *testing.B) {
+			impl, err := c.open("ES256", newKey(b, "ES256"))
+			require.NoError(b, err)
+			measureParallel(b, func() func() { return op(impl) })
+		})
+	}
+}
+
+// chains is how many of the grants are refreshed, in turn, so that they are not in the
+// processor's cache merely because they were used a moment ago.
+const chains = 1000
+
+// benchmarkGrowth refreshes while n grants are alive.
+func benchmarkGrowth(b *testing.B, n int) {
+	srv, memory, err := subject.NewMemory(newKey(b, "ES256"))
+	require.NoError(b, err)
+	impl := &implementation{authorize: srv, token: srv}
+	live := make([]string, min(n, chains))
+	for i := range live {
+		live[i] = impl.flow().refresh
+	}
+	fill(b, memory, n-len(live))
+	i := 0
+	measure(b, func() {
+		live[i] = impl.refresh(live[i]).refresh
+		if i++; i == len(live) {
+			i = 0
+		}
+	})
+}
+
+// fill saves n grants of other users.
+func fill(b *testing.B, storage authwright.Storage, n int) {
+	b.Helper()
+	for i := range n {
+		if err := storage.SaveGrant(b.Context(), subject.Grant(i)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkIntrospect has the client ask about its access token.
+func BenchmarkIntrospect(b *testing.B) {
+	each(b, func(b *testing.B, impl *implementation) {
+		if impl.introspect == nil {
+			return // no result rather than a wrong one
+		}
+		form := subject.IntrospectForm + string(impl.flow().access)
+		measure(b, func() { impl.active(form) })
+	})
+}
+
+// BenchmarkHeap weighs the memory that a live grant takes and that a refresh leaves behind.
+func BenchmarkHeap(b *testing.B) {
+	const grants, refreshes = 1_000_000, 100_000
+	srv, memory, err := subject.NewMemory(newKey(b, "ES256"))
+	require.NoError(b, err)
+	impl := &implementation{authorize: srv, token: srv}
+	b.Run(fmt.Sprintf("refreshes=%d", refreshes), func(b *testing.B) {
+		for b.Loop() {
+			token := impl.flow().refresh
+			before := heap()
+			for range refreshes {
+				token = impl.refresh(token).refresh
+			}
+			b.ReportMetric(float64(heap()-before)/refreshes, "heap-B/refresh")
+		}
+	})
+	b.Run(fmt.Sprintf("grants=%d", grants), func(b *testing.B) {
+		for b.Loop() {
+			before := heap()
+			fill(b, memory, grants)
+			b.ReportMetric(float64(heap()-before)/grants, "heap-B/grant")
+		}
+	})
+	impl.flow() // the server and its storage are still in use
+}

@@ -1,0 +1,114 @@
+package bench_test
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/authwright/authwright/bench/subject"
+)
+
+var algorithms = []string{"ES256", "EdDSA", "RS256"}
+
+// newKey returns a key for alg.
+func newKey(tb testing.TB, alg string) crypto.Signer {
+	tb.Helper()
+	var key crypto.Signer
+	var err error
+	switch alg {
+	case "ES256":
+		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case "EdDSA":
+		_, key, err = ed25519.GenerateKey(rand.Reader)
+	case "RS256":
+		key, err = rsa.GenerateKey(rand.Reader, 2048)
+	default:
+		err = fmt.Errorf("no algorithm %s", alg)
+	}
+	require.NoError(tb, err)
+	return key
+}
+
+// A candidate makes an implementation, by the name that stands in tables.
+type candidate struct {
+	name string
+	open func(alg string, key crypto.Signer) (*implementation, error)
+}
+
+// has reports whether the candidate is run with alg. A slow hash hides every signature, so
+// one algorithm is enough for it.
+func (c candidate) has(alg string) bool { return c.name != "fosite-bcrypt" || alg == "ES256" }
+
+var candidates = []candidate{
+	{"authwright", newAuthwright},
+	{"fosite", func(alg string, key crypto.Signer) (*implementation, error) { return newFosite(alg, key, fastHasher{}) }},
+	{"fosite-bcrypt", func(alg string, key crypto.Signer) (*implementation, error) { return newFosite(alg, key, nil) }},
+	{"go-oauth2", newGoOAuth2},
+}
+
+func newAuthwright(_ string, key crypto.Signer) (*implementation, error) {
+	srv, _, err := subject.NewMemory(key)
+	if err != nil {
+		return nil, err
+	}
+	return &implementation{srv, srv, srv}, nil
+}
+
+// each runs a benchmark for all algorithms and implementations.
+func each(b *testing.B, run func(b *testing.B, impl *implementation)) {
+	for _, alg := range algorithms {
+		b.Run("alg="+alg, func(b *testing.B) {
+			for _, i := range candidates {
+				if !i.has(alg) {
+					continue
+				}
+				b.Run("impl="+i.name, func(b *testing.B) {
+					impl, err := i.open(alg, newKey(b, alg))
+					require.NoError(b, err)
+					run(b, impl)
+				})
+			}
+		})
+	}
+}
+
+func TestFlows(t *testing.T) {
+	t.Parallel()
+	for _, i := range candidates {
+		for _, alg := range algorithms {
+			if !i.has(alg) {
+				continue
+			}
+			t.Run(i.name+" "+alg, func(t *testing.T) {
+				t.Parallel()
+				impl, err := i.open(alg, newKey(t, alg))
+				require.NoError(t, err)
+				code := impl.code()
+				first := impl.redeem(code)
+				second := impl.refresh(first.refresh)
+				third := impl.refresh(second.refresh)
+				if impl.introspect != nil {
+					impl.active(subject.IntrospectForm + string(third.access))
+				}
+
+				w := sendPost(impl.token, tokenURL, subject.RedeemForm+code)
+				require.NotEqual(t, http.StatusOK, w.Code, "a code is good once")
+				other := strings.Replace(subject.RedeemForm, subject.Verifier, strings.Repeat("x", 43), 1)
+				require.NotEqual(t, subject.RedeemForm, other)
+				w = sendPost(impl.token, tokenURL, other+impl.code())
+				require.NotEqual(t, http.StatusOK, w.Code, "PKCE is checked")
+				w = sendPost(impl.token, tokenURL, subject.RefreshForm+impl.flow().refresh+"x")
+				require.NotEqual(t, http.StatusOK, w.Code, "the refresh token is checked")
+			})
+		}
+	}
+}

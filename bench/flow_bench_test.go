@@ -13,39 +13,45 @@ import (
 // BenchmarkCodeFlow is an authorization request, its redirect, and the redemption of the code
 // for an access and a refresh token.
 func BenchmarkCodeFlow(b *testing.B) {
-	each(b, func(b *testing.B, impl *implementation) {
-		measure(b, func() { impl.flow() })
-	})
-	parallel(b, func(impl *implementation) func() {
-		return func() { impl.flow() }
-	})
+	each(b, candidate.has, func(b *testing.B, impl *implementation) { measure(b, flows(impl)) })
 }
 
 // BenchmarkRefresh is a rotation, each with the token of the one before.
 func BenchmarkRefresh(b *testing.B) {
-	chain := func(impl *implementation) func() {
-		token := impl.flow().refresh
-		return func() { token = impl.refresh(token).refresh }
-	}
-	each(b, func(b *testing.B, impl *implementation) { measure(b, chain(impl)) })
-	parallel(b, chain)
+	each(b, candidate.has, func(b *testing.B, impl *implementation) { measure(b, refreshes(impl)) })
 	for _, n := range []int{1, 1000, 100_000, 1_000_000} {
 		b.Run(fmt.Sprintf("alg=ES256/impl=authwright/grants=%d", n), func(b *testing.B) { benchmarkGrowth(b, n) })
 	}
 }
 
-// parallel is run with -cpu 1,2. fosite is not in it: its memory store is not safe for
-// concurrent use.
-func parallel(b *testing.B, op func(impl *implementation) func()) {
-	for _, c := range candidates {
-		if c.name != "authwright" && c.name != "go-oauth2" {
-			continue
+// flows returns what BenchmarkCodeFlow repeats.
+func flows(impl *implementation) func() {
+	return func() { impl.flow() }
+}
+
+// refreshes returns what BenchmarkRefresh repeats: the next rotation of a chain.
+func refreshes(impl *implementation) func() {
+	token := impl.flow().refresh
+	return func() { token = impl.refresh(token).refresh }
+}
+
+// BenchmarkScaling is the same on several goroutines, to be run with -cpu 1,2. fosite is not
+// in it: its memory store is not safe for concurrent use.
+func BenchmarkScaling(b *testing.B) {
+	for _, work := range []struct {
+		name string
+		op   func(*implementation) func()
+	}{{"CodeFlow", flows}, {"Refresh", refreshes}} {
+		for _, c := range candidates {
+			if c.name != "authwright" && c.name != "go-oauth2" {
+				continue
+			}
+			b.Run("work="+work.name+"/alg=ES256/impl="+c.name+"/parallel", func(b *testing.B) {
+				impl, err := c.open("ES256", newKey(b, "ES256"))
+				require.NoError(b, err)
+				measureParallel(b, func() func() { return work.op(impl) })
+			})
 		}
-		b.Run("alg=ES256/impl="+c.name+"/parallel", func(b *testing.B) {
-			impl, err := c.open("ES256", newKey(b, "ES256"))
-			require.NoError(b, err)
-			measureParallel(b, func() func() { return op(impl) })
-		})
 	}
 }
 
@@ -64,7 +70,7 @@ func benchmarkGrowth(b *testing.B, n int) {
 	}
 	fill(b, memory, n-len(live))
 	i := 0
-	measure(b, func() {
+	measureCollected(b, func() {
 		live[i] = impl.refresh(live[i]).refresh
 		if i++; i == len(live) {
 			i = 0
@@ -84,10 +90,7 @@ func fill(b *testing.B, storage authwright.Storage, n int) {
 
 // BenchmarkIntrospect has the client ask about its access token.
 func BenchmarkIntrospect(b *testing.B) {
-	each(b, func(b *testing.B, impl *implementation) {
-		if impl.introspect == nil {
-			return // no result rather than a wrong one
-		}
+	each(b, candidate.introspects, func(b *testing.B, impl *implementation) {
 		form := subject.IntrospectForm + string(impl.flow().access)
 		measure(b, func() { impl.active(form) })
 	})

@@ -15,7 +15,7 @@ import (
 // consent are done with.
 type implementation struct {
 	authorize, token http.Handler
-	introspect       http.Handler // nil if it has none
+	introspect       http.Handler // if candidate.introspects
 }
 
 // Requests share their URL and header, so that as little as possible of what is measured is

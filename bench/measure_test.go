@@ -2,6 +2,7 @@ package bench_test
 
 import (
 	"runtime"
+	"runtime/metrics"
 	"syscall"
 	"testing"
 	"time"
@@ -42,6 +43,33 @@ func measureParallel(b *testing.B, op func() func()) {
 		}
 	})
 	reportCPU(b, begin)
+}
+
+// measureCollected is measure where the live heap is large. A collection is then so rare and
+// so dear that a second holds none or one; so its cost is shared out over whole cycles, from
+// the end of one collection to that of another.
+func measureCollected(b *testing.B, op func()) {
+	const cycles, batch, atLeast = 2, 100, 10_000
+	b.ReportAllocs()
+	for b.Loop() {
+		op()
+	}
+	runtime.GC()
+	begin, first, n := cpu(), collections(), 0
+	for n < atLeast || collections() < first+cycles {
+		for range batch {
+			op()
+		}
+		n += batch
+	}
+	b.ReportMetric(float64((cpu()-begin).Nanoseconds())/float64(n), "cpu-ns/op")
+}
+
+// collections is how many the collector has completed.
+func collections() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
 }
 
 func reportCPU(b *testing.B, begin time.Duration) {

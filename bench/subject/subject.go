@@ -66,6 +66,7 @@ func New(storage authwright.Storage, key crypto.Signer) (*authwright.Server, err
 		Storage:       storage,
 		Authenticator: signedIn{&authwright.User{Subject: User, AuthTime: time.Now()}},
 		SigningKeys:   []authwright.SigningKey{{Signer: key}},
+		CodeLifetime:  10 * time.Minute, // package load makes many before it redeems them
 		Logger:        slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

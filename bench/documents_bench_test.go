@@ -47,7 +47,7 @@ var documents = []struct {
 
 func memoryServer(b *testing.B) *authwright.Server {
 	b.Helper()
-	srv, _, err := subject.NewMemory(newKey(b, "ES256"))
+	srv, _, err := subject.NewMemory(keyFor(b, "ES256"))
 	require.NoError(b, err)
 	return srv
 }

@@ -47,7 +47,7 @@ func BenchmarkScaling(b *testing.B) {
 				continue
 			}
 			b.Run("work="+work.name+"/alg=ES256/impl="+c.name+"/parallel", func(b *testing.B) {
-				impl, err := c.open("ES256", newKey(b, "ES256"))
+				impl, err := c.open("ES256", keyFor(b, "ES256"))
 				require.NoError(b, err)
 				measureParallel(b, func() func() { return work.op(impl) })
 			})
@@ -61,7 +61,7 @@ const chains = 1000
 
 // benchmarkGrowth refreshes while n grants are alive.
 func benchmarkGrowth(b *testing.B, n int) {
-	srv, memory, err := subject.NewMemory(newKey(b, "ES256"))
+	srv, memory, err := subject.NewMemory(keyFor(b, "ES256"))
 	require.NoError(b, err)
 	impl := &implementation{authorize: srv, token: srv}
 	live := make([]string, min(n, chains))
@@ -99,7 +99,7 @@ func BenchmarkIntrospect(b *testing.B) {
 // BenchmarkHeap weighs the memory that a live grant takes and that a refresh leaves behind.
 func BenchmarkHeap(b *testing.B) {
 	const grants, refreshes = 1_000_000, 100_000
-	srv, memory, err := subject.NewMemory(newKey(b, "ES256"))
+	srv, memory, err := subject.NewMemory(keyFor(b, "ES256"))
 	require.NoError(b, err)
 	impl := &implementation{authorize: srv, token: srv}
 	b.Run(fmt.Sprintf("refreshes=%d", refreshes), func(b *testing.B) {

@@ -7,9 +7,9 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,23 +19,21 @@ import (
 
 var algorithms = []string{"ES256", "EdDSA", "RS256"}
 
-// newKey returns a key for alg.
-func newKey(tb testing.TB, alg string) crypto.Signer {
+// keyFor returns the key for alg, the same one each time: making one for RSA takes a while.
+func keyFor(tb testing.TB, alg string) crypto.Signer {
 	tb.Helper()
-	var key crypto.Signer
-	var err error
-	switch alg {
-	case "ES256":
-		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case "EdDSA":
-		_, key, err = ed25519.GenerateKey(rand.Reader)
-	case "RS256":
-		key, err = rsa.GenerateKey(rand.Reader, 2048)
-	default:
-		err = fmt.Errorf("no algorithm %s", alg)
-	}
+	key, err := keys[alg]()
 	require.NoError(tb, err)
 	return key
+}
+
+var keys = map[string]func() (crypto.Signer, error){
+	"ES256": sync.OnceValues(func() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }),
+	"EdDSA": sync.OnceValues(func() (crypto.Signer, error) {
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		return key, err
+	}),
+	"RS256": sync.OnceValues(func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, 2048) }),
 }
 
 // A candidate makes an implementation, by the name that stands in tables.
@@ -78,7 +76,7 @@ func each(b *testing.B, has func(c candidate, alg string) bool, run func(b *test
 					continue
 				}
 				b.Run("impl="+c.name, func(b *testing.B) {
-					impl, err := c.open(alg, newKey(b, alg))
+					impl, err := c.open(alg, keyFor(b, alg))
 					require.NoError(b, err)
 					run(b, impl)
 				})
@@ -96,7 +94,7 @@ func TestFlows(t *testing.T) {
 			}
 			t.Run(c.name+" "+alg, func(t *testing.T) {
 				t.Parallel()
-				impl, err := c.open(alg, newKey(t, alg))
+				impl, err := c.open(alg, keyFor(t, alg))
 				require.NoError(t, err)
 				code := impl.code()
 				first := impl.redeem(code)

@@ -49,7 +49,7 @@ func verify(public crypto.PublicKey, signature []byte) bool {
 func BenchmarkSignature(b *testing.B) {
 	for _, alg := range algorithms {
 		b.Run("alg="+alg, func(b *testing.B) {
-			key := newKey(b, alg)
+			key := keyFor(b, alg)
 			measure(b, func() {
 				if signature, err := sign(key); err != nil || len(signature) < 64 {
 					b.Fatal(err)
@@ -62,7 +62,7 @@ func BenchmarkSignature(b *testing.B) {
 func BenchmarkVerification(b *testing.B) {
 	for _, alg := range algorithms {
 		b.Run("alg="+alg, func(b *testing.B) {
-			key := newKey(b, alg)
+			key := keyFor(b, alg)
 			signature, err := sign(key)
 			require.NoError(b, err)
 			public := key.Public()

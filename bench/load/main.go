@@ -29,6 +29,7 @@ type options struct {
 	duration    time.Duration
 	grants      int
 	fsync       bool
+	appendfsync string
 }
 
 func main() {
@@ -39,7 +40,8 @@ func main() {
 	flag.IntVar(&o.connections, "connections", 16, "connections of the client, in all")
 	flag.DurationVar(&o.duration, "duration", 10*time.Second, "how long each measurement lasts")
 	flag.IntVar(&o.grants, "grants", 10_000, "live grants that are refreshed in turn")
-	flag.BoolVar(&o.fsync, "fsync", true, "the database flushes to the disk before it answers")
+	flag.BoolVar(&o.fsync, "fsync", true, "PostgreSQL flushes to the disk before it answers")
+	flag.StringVar(&o.appendfsync, "appendfsync", "everysec", "when Redis flushes its AOF: everysec, which is its default, or always")
 	child := flag.String("serve", "", "be a server process on this storage; for the command itself")
 	flag.Parse()
 	var err error
@@ -59,13 +61,14 @@ func (o *options) measure() error {
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
-	e, dsn, err := startStorage(ctx, o.storage, o.fsync)
+	e, dsn, err := o.startStorage(ctx)
 	defer e.stop()
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s, %d server processes with one core each of %d, %d connections, %d live grants, fsync %t, %v each\n\n",
-		o.storage, o.processes, runtime.NumCPU(), o.connections, o.grants, o.fsync, o.duration)
+	fmt.Printf("storage %s, server processes %d (one core each, of %d), connections %d, live grants %d, %v for each measurement\n\n",
+		o.storage+map[string]string{"postgresql": fmt.Sprintf(" with fsync %t", o.fsync), "redis": " with appendfsync " + o.appendfsync}[o.storage],
+		o.processes, runtime.NumCPU(), o.connections, o.grants, o.duration)
 	refreshes, err := o.measureHTTP(ctx, dsn)
 	if err != nil || o.storage == "memory" {
 		return err

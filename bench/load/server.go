@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/authwright/authwright"
 	"github.com/authwright/authwright/bench/subject"
 )
 
@@ -26,11 +27,7 @@ func serve(dsn string, connections int) error {
 	if err != nil {
 		return err
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return err
-	}
-	srv, err := subject.New(storage, key)
+	h, err := handler(storage)
 	if err != nil {
 		return err
 	}
@@ -38,17 +35,30 @@ func serve(dsn string, connections int) error {
 	if err != nil {
 		return err
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/", srv)
-	mux.HandleFunc("/empty", func(http.ResponseWriter, *http.Request) {})
 	fmt.Println(l.Addr())
 	failed := make(chan error, 1)
-	go func() { failed <- http.Serve(l, mux) }()
+	go func() { failed <- http.Serve(l, h) }()
 	go func() {
 		_, err := io.Copy(io.Discard, os.Stdin)
 		failed <- err
 	}()
 	return <-failed
+}
+
+// handler is the authorization server, and an empty handler to compare it with.
+func handler(storage authwright.Storage) (http.Handler, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	srv, err := subject.New(storage, key)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", srv)
+	mux.HandleFunc("/empty", func(http.ResponseWriter, *http.Request) {})
+	return mux, nil
 }
 
 // A server is a server process.

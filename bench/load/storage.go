@@ -16,21 +16,21 @@ import (
 	"github.com/authwright/authwright/sqlstore"
 )
 
-// startStorage starts the engine of a storage and returns by what name openStorage finds it. The
-// client is registered in it.
-func startStorage(ctx context.Context, kind string, fsync bool) (e *engine, dsn string, err error) {
+// startStorage starts the engine of the storage and returns by what name openStorage finds it.
+// The client is registered in it.
+func (o *options) startStorage(ctx context.Context) (e *engine, dsn string, err error) {
 	if e, err = newEngine(); err != nil {
 		return e, "", err
 	}
-	switch kind {
+	switch o.storage {
 	case "memory":
-		return e, kind, nil
+		dsn = "memory"
 	case "postgresql":
-		dsn, err = e.startPostgres(ctx, fsync)
+		dsn, err = e.startPostgres(ctx, o.fsync)
 	case "redis":
-		dsn, err = e.startRedis(ctx, fsync)
+		dsn, err = e.startRedis(ctx, o.appendfsync)
 	default:
-		err = fmt.Errorf("-storage %q is not one of memory, postgresql, redis", kind)
+		err = fmt.Errorf("-storage %q is not one of memory, postgresql, redis", o.storage)
 	}
 	return e, dsn, err
 }
@@ -64,21 +64,18 @@ func (e *engine) startPostgres(ctx context.Context, fsync bool) (string, error) 
 	return dsn, store.AddClient(ctx, subject.Client())
 }
 
-// startRedis starts Redis with AOF, flushed each second or, with fsync, for each write.
-func (e *engine) startRedis(ctx context.Context, fsync bool) (string, error) {
+// startRedis starts Redis with AOF, without which package redisstore refuses to work.
+func (e *engine) startRedis(ctx context.Context, appendfsync string) (string, error) {
 	port, err := freePort()
 	if err != nil {
 		return "", err
 	}
-	addr, flush := fmt.Sprint("127.0.0.1:", port), "everysec"
-	if fsync {
-		flush = "always"
-	}
+	addr := fmt.Sprint("127.0.0.1:", port)
 	rdb := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
 	defer rdb.Close()
 	if err := e.start(func() error { return rdb.Ping(ctx).Err() }, "redis-server",
 		"--bind", "127.0.0.1", "--port", fmt.Sprint(port), "--dir", e.folder, "--daemonize", "no",
-		"--appendonly", "yes", "--appendfsync", flush, "--save", ""); err != nil {
+		"--appendonly", "yes", "--appendfsync", appendfsync, "--save", ""); err != nil {
 		return "", err
 	}
 	store, err := redisstore.New(rdb, redisstore.Config{})

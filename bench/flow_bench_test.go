@@ -95,29 +95,3 @@ func BenchmarkIntrospect(b *testing.B) {
 		measure(b, func() { impl.active(form) })
 	})
 }
-
-// BenchmarkHeap weighs the memory that a live grant takes and that a refresh leaves behind.
-func BenchmarkHeap(b *testing.B) {
-	const grants, refreshes = 1_000_000, 100_000
-	srv, memory, err := subject.NewMemory(keyFor(b, "ES256"))
-	require.NoError(b, err)
-	impl := &implementation{authorize: srv, token: srv}
-	b.Run(fmt.Sprintf("refreshes=%d", refreshes), func(b *testing.B) {
-		for b.Loop() {
-			token := impl.flow().refresh
-			before := heap()
-			for range refreshes {
-				token = impl.refresh(token).refresh
-			}
-			b.ReportMetric(float64(heap()-before)/refreshes, "heap-B/refresh")
-		}
-	})
-	b.Run(fmt.Sprintf("grants=%d", grants), func(b *testing.B) {
-		for b.Loop() {
-			before := heap()
-			fill(b, memory, grants)
-			b.ReportMetric(float64(heap()-before)/grants, "heap-B/grant")
-		}
-	})
-	impl.flow() // the server and its storage are still in use
-}

@@ -60,8 +60,10 @@ func sendGet(h http.Handler, u *url.URL, header http.Header) *httptest.ResponseR
 }
 
 // code sends the authorization request and returns the code of the redirect.
-func (impl *implementation) code() string {
-	w := sendGet(impl.authorize, authorizeURL, browserHeader)
+func (impl *implementation) code() string { return impl.codeAt(authorizeURL) }
+
+func (impl *implementation) codeAt(u *url.URL) string {
+	w := sendGet(impl.authorize, u, browserHeader)
 	location := w.Header().Get("Location")
 	_, rest, found := strings.Cut(location, "code=")
 	code, _, _ := strings.Cut(rest, "&")

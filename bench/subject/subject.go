@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/authwright/authwright"
@@ -98,20 +100,24 @@ func (s signedIn) Login(w http.ResponseWriter, _ *http.Request, _ *authwright.Au
 const grantsPerUser = 10
 
 // Grant is grant i of other users as it is after a refresh. Every field that a server
-// fills for such a grant is, with texts of the usual length.
+// fills for such a grant is, with texts of the usual length, and no two grants share memory
+// that two requests would not.
 func Grant(i int) *authwright.Grant {
 	now := time.Now().UTC().Truncate(time.Millisecond)
+	random := make([]byte, 6*32) // one call: many are made
+	rand.Read(random)
 	hash := func() []byte {
-		b := make([]byte, 32)
-		rand.Read(b)
-		return b
+		h := slices.Clone(random[:32])
+		random = random[32:]
+		return h
 	}
 	return &authwright.Grant{
 		ID: fmt.Sprintf("grant-%016d", i), Version: 1, Stage: authwright.StageActive,
 		CreatedAt: now, ExpiresAt: now.AddDate(0, 0, 14), EndsAt: now.AddDate(0, 0, 90),
 		ClientID: ClientID, Subject: fmt.Sprintf("user-%08d", i/grantsPerUser),
-		Scopes: []string{"read", "write"}, Resources: []string{Issuer},
-		AuthTime: now.Truncate(time.Second), RedirectURI: RedirectURI, CodeChallenge: Challenge,
-		Secret: hash(), Lineage: hash(), Turn: hash(), Previous: hash(), Sealed: hash()[:16], RotatedAt: now,
+		Scopes: strings.Fields(strings.Clone(Scope)), Resources: []string{Issuer},
+		AuthTime: now.Truncate(time.Second), RedirectURI: strings.Clone(RedirectURI),
+		CodeChallenge: base64.RawURLEncoding.EncodeToString(hash()),
+		Secret:        hash(), Lineage: hash(), Turn: hash(), Previous: hash(), Sealed: hash()[:16:16], RotatedAt: now,
 	}
 }

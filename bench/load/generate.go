@@ -22,12 +22,12 @@ func (o *outcome) quantile(share float64) time.Duration {
 	return o.latencies[min(int(share*float64(len(o.latencies))), len(o.latencies)-1)]
 }
 
-// each runs f for all connections at once.
-func each(conns []*conn, f func(c *conn) error) error {
-	errs := make([]error, len(conns))
+// each runs f for all items at once.
+func each[T any](items []T, f func(T) error) error {
+	errs := make([]error, len(items))
 	var wg sync.WaitGroup
-	for i, c := range conns {
-		wg.Go(func() { errs[i] = f(c) })
+	for i, item := range items {
+		wg.Go(func() { errs[i] = f(item) })
 	}
 	wg.Wait()
 	return errors.Join(errs...)

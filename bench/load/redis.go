@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,7 +14,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/authwright/authwright"
-	"github.com/authwright/authwright/bench/subject"
 	"github.com/authwright/authwright/redisstore"
 )
 
@@ -46,15 +46,14 @@ func (o *options) compareRedis(ctx context.Context, dsn string, storage authwrig
 	if err != nil {
 		return err
 	}
-	// redis-benchmark puts twelve digits for a place, so those are the IDs.
-	for i := range o.grants {
-		g := subject.Grant(i)
-		g.ID = fmt.Sprintf("%012d", i)
-		if err := store.SaveGrant(ctx, g); err != nil {
-			return err
-		}
+	ids := make([]string, o.grants) // redis-benchmark puts twelve digits for a place
+	for i := range ids {
+		ids[i] = fmt.Sprintf("%012d", i)
 	}
-	g, err := store.Grant(ctx, fmt.Sprintf("%012d", 0))
+	if err := save(ctx, store, ids); err != nil {
+		return err
+	}
+	g, err := store.Grant(ctx, ids[0])
 	if err != nil {
 		return err
 	}
@@ -62,15 +61,15 @@ func (o *options) compareRedis(ctx context.Context, dsn string, storage authwrig
 	if err := store.SaveGrant(ctx, g); err != nil {
 		return err
 	}
-	save, err := repeatable(rdb.last)
+	command, err := rdb.repeatable(ctx)
 	if err != nil {
 		return err
 	}
-	set, err := o.redisBenchmark(addr, save...)
+	set, err := o.redisBenchmark(addr, command...)
 	if err != nil {
 		return err
 	}
-	get, err := o.redisBenchmark(addr, "GET", save[3])
+	get, err := o.redisBenchmark(addr, "GET", command[3])
 	if err != nil {
 		return err
 	}
@@ -86,19 +85,28 @@ func (o *options) compareRedis(ctx context.Context, dsn string, storage authwrig
 	return nil
 }
 
-// repeatable turns the command of one save into one that can be sent for any grant any number
-// of times and always writes: it asks for the version that it leaves behind, with a token that
-// is never the same. Its arguments are EVALSHA, hash, 1, key, before, version, needed,
-// indexed, places, token, expires and grant.
-func repeatable(command []string) ([]string, error) {
-	const key, before, version, token, grant = 3, 4, 5, 9, 11
-	if len(command) != grant+1 || command[before] != "1" || command[version] != "2" {
-		return nil, errors.New("SaveGrant does not send what it did when this was written")
-	}
+// repeatable turns the command of the last save into one that can be sent for any grant any
+// number of times and always writes: it asks for the version that it leaves behind, with a
+// token that is never the same. Its arguments are EVALSHA, hash, 1, key, before, version,
+// needed, indexed, places, token, expires and grant.
+func (r *recordingRedis) repeatable(ctx context.Context) ([]string, error) {
+	const key, before, version, token, arguments = 3, 4, 5, 9, 12
 	const random = "__rand_int__"
-	command[key] = strings.Replace(command[key], fmt.Sprintf("%012d", 0), random, 1)
-	command[version], command[token] = "1", random
-	return command, nil
+	command := slices.Clone(r.last)
+	if len(command) == arguments && command[before] == "1" && command[version] == "2" {
+		command[key] = strings.Replace(command[key], fmt.Sprintf("%012d", 0), random, 1)
+		command[version], command[token] = "1", random
+		args := make([]any, arguments)
+		for i, arg := range command {
+			args[i] = strings.ReplaceAll(arg, random, fmt.Sprintf("%012d", 1))
+		}
+		// The script says 1 when it has written. It says so too, and writes nothing, for a
+		// token that it has just seen; here it has not.
+		if saved, err := r.Client.Do(ctx, args...).Int(); err == nil && saved == 1 {
+			return command, nil
+		}
+	}
+	return nil, errors.New("redisstore does not save as it did when this was written")
 }
 
 var redisRate = regexp.MustCompile(`([0-9.]+) requests per second`)

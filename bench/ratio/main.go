@@ -8,12 +8,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"flag"
 	"fmt"
 	"io"
 	"log"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 )
@@ -26,7 +28,9 @@ func main() {
 	raw := flag.String("raw", "", "file to keep the benchmarks' own output in, for benchstat")
 	from := flag.String("from", "", "print the table of such a file and measure nothing")
 	flag.Parse()
-	out, err := output(*from, *bench, *benchtime, *rounds)
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer cancel()
+	out, err := output(ctx, *from, *bench, *benchtime, *rounds)
 	if err == nil && *raw != "" {
 		err = os.WriteFile(*raw, out, 0o644)
 	}
@@ -41,7 +45,7 @@ func main() {
 }
 
 // output is what the benchmarks print, in all rounds.
-func output(from, bench, benchtime string, rounds int) ([]byte, error) {
+func output(ctx context.Context, from, bench, benchtime string, rounds int) ([]byte, error) {
 	if from != "" {
 		return os.ReadFile(from)
 	}
@@ -52,14 +56,14 @@ func output(from, bench, benchtime string, rounds int) ([]byte, error) {
 	defer os.RemoveAll(dir)
 	// One program for all rounds.
 	binary := filepath.Join(dir, "bench.test")
-	build := exec.Command("go", "test", "-c", "-o", binary, "github.com/authwright/authwright/bench")
+	build := exec.CommandContext(ctx, "go", "test", "-c", "-o", binary, "github.com/authwright/authwright/bench")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		return nil, fmt.Errorf("go test -c: %w", err)
 	}
 	var out bytes.Buffer
 	run := func(args ...string) error {
-		cmd := exec.Command(binary, append([]string{"-test.run", "^$", "-test.benchmem", "-test.timeout", "0"}, args...)...)
+		cmd := exec.CommandContext(ctx, binary, append([]string{"-test.run", "^$", "-test.benchmem", "-test.timeout", "0"}, args...)...)
 		cmd.Dir = dir
 		cmd.Stdout, cmd.Stderr = io.MultiWriter(&out, os.Stderr), os.Stderr
 		if err := cmd.Run(); err != nil {

@@ -1,0 +1,97 @@
+package bench_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/authwright/authwright"
+	"github.com/authwright/authwright/bench/subject"
+)
+
+// BenchmarkCodeFlow is an authorization request, its redirect, and the redemption of the code
+// for an access and a refresh token.
+func BenchmarkCodeFlow(b *testing.B) {
+	each(b, candidate.has, func(b *testing.B, impl *implementation) { measure(b, flows(impl)) })
+}
+
+// BenchmarkRefresh is a rotation, each with the token of the one before.
+func BenchmarkRefresh(b *testing.B) {
+	each(b, candidate.has, func(b *testing.B, impl *implementation) { measure(b, refreshes(impl)) })
+	for _, n := range []int{1, 1000, 100_000, 1_000_000} {
+		b.Run(fmt.Sprintf("alg=ES256/impl=authwright/grants=%d", n), func(b *testing.B) { benchmarkGrowth(b, n) })
+	}
+}
+
+// flows returns what BenchmarkCodeFlow repeats.
+func flows(impl *implementation) func() {
+	return func() { impl.flow() }
+}
+
+// refreshes returns what BenchmarkRefresh repeats: the next rotation of a chain.
+func refreshes(impl *implementation) func() {
+	token := impl.flow().refresh
+	return func() { token = impl.refresh(token).refresh }
+}
+
+// BenchmarkScaling is the same on several goroutines, to be run with -cpu 1,2. fosite is not
+// in it: its memory store is not safe for concurrent use.
+func BenchmarkScaling(b *testing.B) {
+	for _, work := range []struct {
+		name string
+		op   func(*implementation) func()
+	}{{"CodeFlow", flows}, {"Refresh", refreshes}} {
+		for _, c := range candidates {
+			if c.name != "authwright" && c.name != "go-oauth2" {
+				continue
+			}
+			b.Run("work="+work.name+"/alg=ES256/impl="+c.name+"/parallel", func(b *testing.B) {
+				impl, err := c.open("ES256", keyFor(b, "ES256"))
+				require.NoError(b, err)
+				measureParallel(b, func() func() { return work.op(impl) })
+			})
+		}
+	}
+}
+
+// chains is how many of the grants are refreshed, in turn, so that they are not in the
+// processor's cache merely because they were used a moment ago.
+const chains = 1000
+
+// benchmarkGrowth refreshes while n grants are alive.
+func benchmarkGrowth(b *testing.B, n int) {
+	srv, memory, err := subject.NewMemory(keyFor(b, "ES256"))
+	require.NoError(b, err)
+	impl := &implementation{authorize: srv, token: srv}
+	live := make([]string, min(n, chains))
+	for i := range live {
+		live[i] = impl.flow().refresh
+	}
+	fill(b, memory, n-len(live))
+	i := 0
+	measureCollected(b, func() {
+		live[i] = impl.refresh(live[i]).refresh
+		if i++; i == len(live) {
+			i = 0
+		}
+	})
+}
+
+// fill saves n grants of other users.
+func fill(b *testing.B, storage authwright.Storage, n int) {
+	b.Helper()
+	for i := range n {
+		if err := storage.SaveGrant(b.Context(), subject.Grant(i)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkIntrospect has the client ask about its access token.
+func BenchmarkIntrospect(b *testing.B) {
+	each(b, candidate.introspects, func(b *testing.B, impl *implementation) {
+		form := subject.IntrospectForm + string(impl.flow().access)
+		measure(b, func() { impl.active(form) })
+	})
+}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -42,34 +43,45 @@ func newCanaries() *canaries {
 func (c *canaries) add(name, secret string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if secret == "" || c.names[secret] != "" {
+	if len(secret) < headSize || c.names[secret] != "" {
 		return
 	}
 	c.names[secret] = name
 	for part, b := range partsOf(secret) {
-		for _, text := range spellingsOf(b) {
-			if len(text) < headSize {
-				continue // chance would find it
-			}
-			head := [headSize]byte([]byte(text))
-			c.needles[head] = append(c.needles[head], needle{name + ", " + part, text})
-			c.heads[slot(head)] = true
-		}
+		c.needlesOf(name+", "+part, b)
 	}
 }
 
-// all are the secrets, by name.
-func (c *canaries) all() map[string]string {
+// needlesOf looks for b from now on.
+func (c *canaries) needlesOf(name string, b []byte) {
+	for _, text := range spellingsOf(b) {
+		if len(text) < headSize {
+			continue // chance would find it
+		}
+		head := [headSize]byte([]byte(text))
+		c.needles[head] = append(c.needles[head], needle{name, text})
+		c.heads[slot(head)] = true
+	}
+}
+
+// kinds has one secret of each name.
+func (c *canaries) kinds() map[string]string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return maps.Clone(c.names)
+	kinds := map[string]string{}
+	for secret, name := range c.names {
+		kinds[name] = secret
+	}
+	return kinds
 }
 
 func slot(head [headSize]byte) uint16 {
 	return uint16(binary.LittleEndian.Uint64(head[:]) * 0x9E3779B97F4A7C15 >> 48)
 }
 
-// found are the canaries in text, each with the spelling that gave it away.
+var digits = regexp.MustCompile(`[0-9]+`)
+
+// found are the canaries in text, each with what stands before it.
 func (c *canaries) found(text string) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -81,7 +93,8 @@ func (c *canaries) found(text string) []string {
 		}
 		for _, n := range c.needles[head] {
 			if strings.HasPrefix(text[i:], n.text) {
-				seen[fmt.Sprintf("%s: %q after %q", n.name, n.text, text[max(0, i-80):i])] = true
+				where := fmt.Sprintf("%s after %q", n.name, text[max(0, i-60):i])
+				seen[digits.ReplaceAllString(where, "0")] = true
 			}
 		}
 	}

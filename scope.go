@@ -76,7 +76,7 @@ func (s *Server) named(scope string) string {
 	if slices.ContainsFunc(s.cfg.Scopes, func(sc Scope) bool { return sc.Name == scope }) {
 		return "the scope " + scope
 	}
-	return "one of the scopes"
+	return "a scope that it asks for"
 }
 
 func (s *Server) knowsScope(name string) bool {

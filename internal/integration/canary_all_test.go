@@ -85,8 +85,8 @@ func TestCanariesFail(t *testing.T) {
 
 			g := &authwright.Grant{ID: "planted", Version: 1, Stage: authwright.StageActive, ClientID: "c1", Subject: "alice", Nonce: planted, CreatedAt: tr.now(), ExpiresAt: tr.now().Add(time.Hour)}
 			require.NoError(t, tr.kept.SaveGrant(t.Context(), g))
-			require.NotEmpty(t, tr.found(dump()), "Z01 in a dump")
-			require.NotEmpty(t, tr.found(tr.kept.written.String()), "Z01 in what was written")
+			require.NotEmpty(t, tr.found(dump()), "in a dump")
+			require.NotEmpty(t, tr.found(tr.kept.written.String()), "in what was written")
 			g.Version, g.Nonce = 2, ""
 			require.NoError(t, tr.kept.SaveGrant(t.Context(), g))
 			if name != "memory" {

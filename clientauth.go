@@ -101,7 +101,7 @@ func (s *Server) authenticateClient(w http.ResponseWriter, r *http.Request, f fo
 	cred, err := readCredentials(r, f)
 	if err != nil {
 		if errors.Is(err, ErrInvalidClient) {
-			s.clientAuthFailed(r.Context(), cred)
+			s.clientAuthFailed(r.Context(), nil, cred)
 		}
 		return nil, err
 	}
@@ -119,13 +119,13 @@ func (s *Server) authenticateClient(w http.ResponseWriter, r *http.Request, f fo
 	}
 	ok, err := s.verify(r.Context(), c, cred)
 	if errors.Is(err, ErrInvalidClient) {
-		s.clientAuthFailed(r.Context(), cred)
+		s.clientAuthFailed(r.Context(), c, cred)
 		return nil, err
 	} else if err != nil {
 		return nil, unavailable(err)
 	}
 	if !ok {
-		s.clientAuthFailed(r.Context(), cred)
+		s.clientAuthFailed(r.Context(), c, cred)
 		return nil, errClientAuth
 	}
 	return c, nil
@@ -146,8 +146,14 @@ func (s *Server) client(ctx context.Context, id string) (*Client, error) {
 	return c, err
 }
 
-func (s *Server) clientAuthFailed(ctx context.Context, cred credentials) {
-	s.emit(ctx, EventClientAuthFailed, &Grant{ClientID: limit(cred.id)}, string(cred.method))
+// clientAuthFailed names a client only if there is one: who mixes up ID and secret must not
+// have the secret reported.
+func (s *Server) clientAuthFailed(ctx context.Context, c *Client, cred credentials) {
+	g := new(Grant)
+	if c != nil {
+		g.ClientID = limit(c.ID)
+	}
+	s.emit(ctx, EventClientAuthFailed, g, string(cred.method))
 }
 
 // verify reports whether cred proves to be c, which is nil for an unknown client.

@@ -104,6 +104,8 @@ func (tr *tour) bad() {
 	for name, text := range tr.secrets {
 		escaped := url.QueryEscape(text)
 		fail(tr.token(codeForm(text), "web", webSecret))
+		fail(tr.token(codeForm("x"), text, webSecret))
+		fail(tr.token(codeForm("x", "client_id", text)))
 		fail(tr.token(refreshForm(text), "web", webSecret))
 		fail(tr.token(codeForm(tr.code(request()), "code_verifier", text+"x"), "web", webSecret))
 		fail(tr.token(codeForm("x", "grant_type", text), "web", webSecret))
@@ -118,7 +120,11 @@ func (tr *tour) bad() {
 		fail(tr.transmit("POST", "/consent", url.Values{"consent": {text}, "decision": {text}}.Encode(), alice))
 		fail(tr.transmit("PUT", "/token", refreshForm(text).Encode(), good))
 		fail(tr.transmit("GET", "/authorize?response_type=code&client_id=web&redirect_uri="+escaped, "", alice))
-		require.Equal(tr.t, http.StatusSeeOther, tr.transmit("GET", "/authorize?"+request("request", text).Encode(), "", alice).status, name)
+		for _, parameter := range []string{"request", "scope"} {
+			a := tr.transmit("GET", "/authorize?"+request(parameter, text).Encode(), "", alice)
+			require.Equal(tr.t, http.StatusSeeOther, a.status, name)
+			tr.answers = append(tr.answers, a)
+		}
 	}
 }
 
@@ -128,6 +134,9 @@ func TestConfidentiality(t *testing.T) {
 	require.Contains(t, tr.happened(), authwright.EventTokenReplayed)
 	require.Contains(t, tr.happened(), authwright.EventCodeReplayed)
 	require.Contains(t, tr.happened(), authwright.EventClientAuthFailed)
+	require.True(t, slices.ContainsFunc(tr.events, func(e authwright.Event) bool {
+		return e.Type == authwright.EventClientAuthFailed && e.ClientID == "web"
+	}))
 	require.NotEmpty(t, tr.log())
 	require.NotEmpty(t, tr.logins)
 	events, err := json.Marshal(tr.events)

@@ -29,7 +29,7 @@ const (
 type Event struct {
 	Type     EventType
 	Time     time.Time
-	ClientID string // as the client claims, for EventClientAuthFailed
+	ClientID string // as the client claims, for EventClientAuthFailed; empty if there is no such client
 	Subject  string
 	GrantID  string // names the authorization; not a secret
 	Scopes   []string

@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var update = flag.Bool("update", false, "with -run 'TestConformance|TestThreatModel': write the names of the tests into the documents")
+var update = flag.Bool("update", false, "with -run 'TestConformance|TestThreatModel|TestReliability': write the names of the tests into the documents")
 
 const notYet = "not yet"
 

@@ -64,10 +64,19 @@ func (s *Server) requestedScopes(c *Client, text string) ([]string, error) {
 	}
 	for _, name := range scopes {
 		if !slices.Contains(c.Scopes, name) || !s.knowsScope(name) {
-			return nil, &Error{Code: ErrInvalidScope, Description: "the client may not have the scope " + limit(name)}
+			return nil, &Error{Code: ErrInvalidScope, Description: "the client may not have " + s.named(name)}
 		}
 	}
 	return scopes, nil
+}
+
+// named is a scope in a description. One that is not the server's is not repeated: it may be
+// a secret that got into the wrong parameter.
+func (s *Server) named(scope string) string {
+	if slices.ContainsFunc(s.cfg.Scopes, func(sc Scope) bool { return sc.Name == scope }) {
+		return "the scope " + scope
+	}
+	return "a scope that it asks for"
 }
 
 func (s *Server) knowsScope(name string) bool {

@@ -1,4 +1,4 @@
-package integration_test
+package whatwg_test
 
 import (
 	"context"

@@ -95,10 +95,31 @@ func (b *soakBook) requests() (n int) {
 func (b *soakBook) during(trouble soakTrouble, name string, felt time.Duration, f func() error) error {
 	from := b.now()
 	err := f()
+	b.note(soakWindow{trouble, name, from, b.now() + felt})
+	return err
+}
+
+// note writes down that something was wrong. Too much work goes on if there was too much a
+// moment ago.
+func (b *soakBook) note(w soakWindow) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.windows = append(b.windows, soakWindow{trouble, name, from, b.now() + felt})
-	return err
+	i := slices.IndexFunc(b.windows, func(old soakWindow) bool { return w.trouble == soakLoad && old.name == w.name && w.from <= old.to })
+	if i < 0 {
+		b.windows = append(b.windows, w)
+		return
+	}
+	b.windows[i].to = max(b.windows[i].to, w.to)
+}
+
+// calm is the number of seconds between two times in which nothing was wrong.
+func (b *soakBook) calm(from, to time.Duration) (n int) {
+	for at := from; at < to; at += time.Second {
+		if !soakDuring(b.windows, at, at+time.Second) {
+			n++
+		}
+	}
+	return n
 }
 
 // close judges what can be judged only when all windows are known.

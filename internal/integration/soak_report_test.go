@@ -59,14 +59,8 @@ func (s *soak) reportTrouble(line func(string, ...any)) {
 	for _, name := range slices.Sorted(maps.Keys(times)) {
 		line("| %s | %d | %.0f |", name, times[name], took[name].Seconds())
 	}
-	calm := 0
-	for at := s.began; at < s.ended; at += time.Second {
-		if !soakDuring(s.windows, at, at+time.Second) {
-			calm++
-		}
-	}
 	line("\nClocks differed by %v at most. A new key signed every %v, %d in all. %d of %.0f seconds were calm.\n",
-		soakSkew, s.plan.rotation, 1+s.ended/s.plan.rotation, calm, (s.ended - s.began).Seconds())
+		soakSkew, s.plan.rotation, 1+s.ended/s.plan.rotation, s.calm(s.began, s.ended), (s.ended - s.began).Seconds())
 }
 
 // reportLatency is of operations: from when a client has decided to do something until it

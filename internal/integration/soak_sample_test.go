@@ -2,15 +2,10 @@ package integration_test
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"testing"
 	"time"
-
-	"github.com/redis/go-redis/v9"
-	"github.com/stretchr/testify/require"
 )
 
 // A soakStock is what a server says of itself. The program in soak has the same structure.
@@ -49,7 +44,7 @@ func (s *soakSamples) all() []*soakSeries {
 }
 
 // take samples every second until ctx ends. What does not answer is not measured.
-func (s *soakSamples) take(ctx context.Context, c *soakClient, rows func(context.Context) (int, error)) {
+func (s *soakSamples) take(ctx context.Context, c *soakClient, db *soakDirect) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	client := &http.Client{Timeout: 900 * time.Millisecond}
@@ -73,9 +68,11 @@ func (s *soakSamples) take(ctx context.Context, c *soakClient, rows func(context
 			}
 		}
 		if i%3 == 0 {
-			if n, err := rows(ctx); err == nil {
+			counting, cancel := context.WithTimeout(ctx, time.Second)
+			if n, err := db.rows(counting); err == nil {
 				s.rows.add(c.now(), float64(n))
 			}
+			cancel()
 		}
 	}
 }
@@ -94,28 +91,4 @@ func askStock(ctx context.Context, client *http.Client, server string) (s soakSt
 		return s, fmt.Errorf("stock: %s", resp.Status)
 	}
 	return s, json.NewDecoder(resp.Body).Decode(&s)
-}
-
-// soakRows counts what is stored, not through the proxy.
-func soakRows(t *testing.T, e durableEngine) func(context.Context) (int, error) {
-	t.Helper()
-	if _, ok := e.(durableRedis); ok {
-		rdb := redis.NewClient(&redis.Options{Addr: e.address(), PoolSize: 1, ContextTimeoutEnabled: true})
-		t.Cleanup(func() { require.NoError(t, rdb.Close()) })
-		return func(ctx context.Context) (int, error) {
-			ctx, cancel := context.WithTimeout(ctx, time.Second)
-			defer cancel()
-			n, err := rdb.DBSize(ctx).Result()
-			return int(n), err
-		}
-	}
-	db, err := sql.Open("pgx", e.dsn())
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	db.SetMaxOpenConns(1)
-	return func(ctx context.Context) (n int, err error) {
-		ctx, cancel := context.WithTimeout(ctx, time.Second)
-		defer cancel()
-		return n, db.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM authwright_grants) + (SELECT count(*) FROM authwright_used)").Scan(&n)
-	}
 }

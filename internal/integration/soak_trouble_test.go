@@ -35,6 +35,7 @@ func newSoakPlan(length time.Duration) soakPlan {
 const (
 	soakFeltServer  = time.Second
 	soakFeltStorage = 4 * time.Second
+	soakFeltLoad    = time.Second
 )
 
 // A soakTroubler makes trouble until its context ends.
@@ -114,22 +115,4 @@ func (s *soakTroubler) cutNetwork(i int) error {
 		fault.heal(s.proxy)
 		return nil
 	})
-}
-
-// watchLoad writes down when more is waiting than is begun in a second, until ctx ends: the
-// machine then has more to do than it can, or has something left to do from when it could
-// not.
-func (s *soakTroubler) watchLoad(ctx context.Context, enough int64) {
-	for ctx.Err() == nil {
-		<-time.After(100 * time.Millisecond)
-		if s.waiting.Load() <= enough {
-			continue
-		}
-		_ = s.during(soakLoad, "overload", time.Second, func() error {
-			for s.waiting.Load() > enough && ctx.Err() == nil {
-				<-time.After(100 * time.Millisecond)
-			}
-			return nil
-		})
-	}
 }

@@ -12,9 +12,11 @@ import (
 	"github.com/authwright/authwright"
 )
 
-// lead is how long before it signs a key is published: what [authwright.SigningKey] asks
-// for. So a key that a running server is given signs on time.
-const lead = 10 * time.Minute
+// lead is how long before it signs a key is published. [authwright.SigningKey] asks for ten
+// minutes. Here it is as little as a server takes without putting the key off, five, and a
+// little more for clocks that differ, so that a run of ten minutes sees keys sign that a
+// server was given while it ran.
+const lead = 6 * time.Minute
 
 // due are the numbers of the first and the last key that a server has at the given time.
 // The first one's tokens have expired only just, by any clock.

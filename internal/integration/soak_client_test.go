@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -31,7 +32,7 @@ type soakReply struct {
 // A soakClient sends requests to several servers and writes down what comes of them.
 type soakClient struct {
 	*soakBook
-	http     *http.Client
+	http     []*http.Client // one for each server
 	issuer   string
 	servers  []string           // their URLs
 	verifier *resource.Verifier // lives as long as the soak, as that of an API does
@@ -39,15 +40,13 @@ type soakClient struct {
 }
 
 func newSoakClient(book *soakBook, issuer string, servers []string) *soakClient {
-	c := &soakClient{
-		soakBook: book,
-		http: &http.Client{
-			Transport:     &http.Transport{MaxIdleConnsPerHost: 256},
+	c := &soakClient{soakBook: book, issuer: issuer, servers: servers}
+	for range servers {
+		c.http = append(c.http, &http.Client{
+			Transport:     &http.Transport{MaxIdleConnsPerHost: 128},
 			Timeout:       20 * time.Second,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-		issuer:  issuer,
-		servers: servers,
+		})
 	}
 	c.verifier = c.newVerifier()
 	return c
@@ -56,7 +55,7 @@ func newSoakClient(book *soakBook, issuer string, servers []string) *soakClient 
 // newVerifier is an API that knows nothing but the name of the issuer. Of the clocks of the
 // servers it knows that they are wrong.
 func (c *soakClient) newVerifier() *resource.Verifier {
-	return &resource.Verifier{Issuer: c.issuer, Audience: c.issuer, Leeway: soakSkew, Client: &http.Client{Transport: soakBalancer{c}}}
+	return &resource.Verifier{Issuer: c.issuer, Audience: c.issuer, Leeway: soakSkew, Logger: slog.New(slog.DiscardHandler), Client: &http.Client{Transport: soakBalancer{c}}}
 }
 
 // A soakBalancer stands where the issuer is and asks one server after the other, as what
@@ -64,19 +63,14 @@ func (c *soakClient) newVerifier() *resource.Verifier {
 type soakBalancer struct{ *soakClient }
 
 func (b soakBalancer) RoundTrip(r *http.Request) (resp *http.Response, err error) {
-	for i, n := range rand.Perm(2 * len(b.servers)) {
-		u, err := url.Parse(b.servers[n%len(b.servers)])
-		if err != nil {
-			return nil, err
-		}
+	for _, n := range rand.Perm(len(b.servers)) {
 		s := r.Clone(r.Context())
-		s.URL.Host = u.Host
-		resp, err = b.http.Transport.RoundTrip(s)
-		if err == nil || i == 2*len(b.servers)-1 {
-			return resp, err
+		_, s.URL.Host, _ = strings.Cut(b.servers[n], "://")
+		if resp, err = b.http[n].Transport.RoundTrip(s); err == nil {
+			return resp, nil
 		}
 	}
-	return nil, errors.New("there are no servers")
+	return nil, err
 }
 
 // verify lets an API judge an access token that must be good. Now and then it is an API that
@@ -88,10 +82,14 @@ func (c *soakClient) verify(access string) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	if _, err := v.Verify(ctx, access); err != nil {
-		c.fault(fmt.Errorf("an access token was refused by its resource: %w", err))
+	begin, o := c.now(), granted
+	if _, err := v.Verify(ctx, access); errors.Is(err, resource.ErrInvalidToken) {
+		o = refused
+		c.fault(fmt.Errorf("a good access token: %w", err))
+	} else if err != nil {
+		o = unavailable
 	}
-	c.verified.Add(1)
+	c.answered(soakAnswer{soakVerify, begin, c.now(), o})
 }
 
 // authorize asks for a code, as the browser of somebody who is signed in.
@@ -127,7 +125,7 @@ func (c *soakClient) send(kind, method string, server int, path, client string, 
 		r.SetBasicAuth(client, url.QueryEscape(proofSecret))
 	}
 	begin := c.now()
-	reply, o, err := c.read(c.http.Do(r))
+	reply, o, err := c.read(c.http[server].Do(r))
 	c.answered(soakAnswer{kind, begin, c.now(), o})
 	if err != nil {
 		c.fault(fmt.Errorf("%s: %w", kind, err))
@@ -172,22 +170,26 @@ func (c *soakClient) read(resp *http.Response, err error) (reply soakReply, o ou
 }
 
 // until does what an honest client does: it asks until there is an answer, another server
-// each time, and is patient.
+// each time, and is patient. If it is told to try again, it waits a second, as it is told.
 func (c *soakClient) until(kind string, send func(server int) outcome) outcome {
 	c.waiting.Add(1)
 	defer c.waiting.Add(-1)
 	due := c.now()
 	patience := time.After(soakPatience)
 	for i, wait := rand.IntN(len(c.servers)), 20*time.Millisecond; ; i, wait = i+1, min(2*wait, time.Second) {
-		if o := send(i % len(c.servers)); o == granted || o == refused {
+		o := send(i % len(c.servers))
+		switch o {
+		case granted, refused:
 			c.operated(soakOperation{due, c.now()})
 			return o
+		case unavailable:
+			wait = time.Second
 		}
 		select {
 		case <-patience:
 			c.fault(fmt.Errorf("%s: no answer in %v", kind, soakPatience))
 			return lost
-		case <-time.After(wait/2 + rand.N(wait)):
+		case <-time.After(wait + rand.N(wait)):
 		}
 	}
 }

@@ -40,16 +40,21 @@ func soakDuring(windows []soakWindow, begin, end time.Duration, troubles ...soak
 }
 
 // judgeSoakAnswer says what is wrong with an answer, whatever its grant has been through:
-// nobody is told to try again, and no answer gets lost, unless something is broken.
+// nobody is told to try again, and no answer gets lost, unless something is broken. A
+// resource has no excuse in the storage: the keys are not there.
 func judgeSoakAnswer(a soakAnswer, windows []soakWindow) error {
 	switch a.outcome {
 	case granted, refused: // judgeSoakLife knows whether it should have been
 		return nil
 	case unavailable:
-		if soakDuring(windows, a.begin, a.end, soakStorage, soakLoad) {
+		excuse := soakStorage
+		if a.kind == soakVerify {
+			excuse = soakServer
+		}
+		if soakDuring(windows, a.begin, a.end, excuse, soakLoad) {
 			return nil
 		}
-		return fmt.Errorf("%s from %v to %v: 503, and nothing was broken", a.kind, a.begin, a.end)
+		return fmt.Errorf("%s from %v to %v: it was not available, and nothing was broken", a.kind, a.begin, a.end)
 	}
 	if soakDuring(windows, a.begin, a.end, soakServer) {
 		return nil

@@ -31,25 +31,29 @@ func judgeSoakAnswers(t *testing.T) {
 		want       bool
 		outcome    outcome
 		begin, end int // seconds
+		kind       string
 	}{
-		{"an answer", true, granted, 1, 2},
-		{"a refusal, which is for the model to judge", true, refused, 1, 2},
-		{"503 in calm", false, unavailable, 1, 2},
-		{"503 because a server was killed", false, unavailable, 10, 11},
-		{"503 while the storage is down", true, unavailable, 21, 21},
-		{"503 that was waiting when it came back", true, unavailable, 18, 20},
-		{"503 after it came back", false, unavailable, 23, 24},
-		{"503 under too much load", true, unavailable, 31, 33},
-		{"a lost answer in calm", false, lost, 1, 2},
-		{"a lost answer while a server dies", true, lost, 9, 11},
-		{"a lost answer because the storage is down", false, lost, 21, 22},
-		{"a lost answer under too much load", false, lost, 31, 32},
-		{"no server in calm", false, notTried, 1, 2},
-		{"no server while one is killed", true, notTried, 11, 11},
+		{"an answer", true, granted, 1, 2, soakRefresh},
+		{"a refusal, which is for the model to judge", true, refused, 1, 2, soakRefresh},
+		{"503 in calm", false, unavailable, 1, 2, soakRefresh},
+		{"503 because a server was killed", false, unavailable, 10, 11, soakRefresh},
+		{"503 while the storage is down", true, unavailable, 21, 21, soakRefresh},
+		{"503 that was waiting when it came back", true, unavailable, 18, 20, soakRefresh},
+		{"503 after it came back", false, unavailable, 23, 24, soakRefresh},
+		{"503 under too much load", true, unavailable, 31, 33, soakRefresh},
+		{"a lost answer in calm", false, lost, 1, 2, soakRefresh},
+		{"a lost answer while a server dies", true, lost, 9, 11, soakRefresh},
+		{"a lost answer because the storage is down", false, lost, 21, 22, soakRefresh},
+		{"a lost answer under too much load", false, lost, 31, 32, soakRefresh},
+		{"no server in calm", false, notTried, 1, 2, soakRefresh},
+		{"no server while one is killed", true, notTried, 11, 11, soakRefresh},
+		{"keys that cannot be had in calm", false, unavailable, 1, 2, soakVerify},
+		{"the same while a server is killed", true, unavailable, 10, 11, soakVerify},
+		{"the same because the storage is down", false, unavailable, 21, 22, soakVerify},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			err := judgeSoakAnswer(soakAnswer{"refresh", time.Duration(tt.begin) * time.Second, time.Duration(tt.end) * time.Second, tt.outcome}, windows)
+			err := judgeSoakAnswer(soakAnswer{tt.kind, time.Duration(tt.begin) * time.Second, time.Duration(tt.end) * time.Second, tt.outcome}, windows)
 			require.Equal(t, tt.want, err == nil, "%v", err)
 		})
 	}

@@ -19,8 +19,8 @@ func (s *soak) report(engine string) string {
 		runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), soakServers, engine)
 	line("Without trouble the machine answered %.0f requests a second. At %.0f %% of that, %.1f lives began each second for %v.",
 		s.capacity, 100*soakShare, s.rate, s.plan.length)
-	line("In all %d requests were sent for %d lives, and %d access tokens verified. Lives not begun, since too many were waiting: %d.\n",
-		s.requests(), s.lives.Load(), s.verified.Load(), s.shed.Load())
+	line("In all %d requests were sent for %d lives. %d more did not begin, since a second's work was waiting already.\n",
+		s.requests(), s.lives.Load(), s.shed.Load())
 	s.reportAnswers(line)
 	s.reportTrouble(line)
 	s.reportLatency(line)
@@ -37,7 +37,7 @@ func soakProcessor() string {
 }
 
 func (s *soak) reportAnswers(line func(string, ...any)) {
-	line("| requests | 200 or 303 | invalid_grant | 503 | answer lost | no server |")
+	line("| requests | done | invalid_grant | 503 | answer lost | no server |")
 	line("|---|---|---|---|---|---|")
 	for _, kind := range soakKinds {
 		n := s.counts[kind]

@@ -60,18 +60,16 @@ func TestSoak(t *testing.T) {
 	report := s.report(engine)
 	t.Log("\n" + report)
 	publishSoak(t, report)
-	if s.plan.length >= soakLong {
-		for _, series := range s.samples.all() {
-			if err := judgeSoakSeries(series, s.began+soakWarm, s.ended); err != nil {
-				t.Error(err)
-			}
-		}
-		require.Greater(t, time.Duration(s.calm(s.began, s.ended))*time.Second, s.plan.length/4, "too few seconds were calm to tell much")
-	}
 	for _, err := range s.faults {
 		t.Error(err)
 	}
 	require.Zero(t, s.faultCount)
+	if s.plan.length >= soakLong {
+		for _, series := range s.samples.all() {
+			require.NoError(t, judgeSoakSeries(series, s.began+soakWarm, s.ended))
+		}
+		require.Greater(t, time.Duration(s.calm(s.began, s.ended))*time.Second, s.plan.length/4, "too few seconds were calm to tell much")
+	}
 	for _, kind := range soakKinds {
 		require.NotEmpty(t, s.counts[kind], "%s was never tried", kind)
 	}
@@ -180,7 +178,7 @@ func (s *soak) soak(t *testing.T) {
 	clients.Go(func() {
 		for next := time.Now(); ctx.Err() == nil; next = next.Add(time.Duration(rand.ExpFloat64() / s.rate * float64(time.Second))) {
 			<-time.After(time.Until(next))
-			if s.waiting.Load() > 5000 {
+			if s.waiting.Load() > max(64, int64(s.capacity)) {
 				s.shed.Add(1)
 				continue
 			}

@@ -43,7 +43,7 @@ func newSoakClient(book *soakBook, issuer string, servers []string) *soakClient 
 	c := &soakClient{soakBook: book, issuer: issuer, servers: servers}
 	for range servers {
 		c.http = append(c.http, &http.Client{
-			Transport:     &http.Transport{MaxIdleConnsPerHost: 128},
+			Transport:     &http.Transport{MaxIdleConnsPerHost: 128, IdleConnTimeout: 20 * time.Second},
 			Timeout:       20 * time.Second,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		})
@@ -83,13 +83,14 @@ func (c *soakClient) verify(access string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	begin, o := c.now(), granted
-	if _, err := v.Verify(ctx, access); errors.Is(err, resource.ErrInvalidToken) {
+	_, err := v.Verify(ctx, access)
+	if errors.Is(err, resource.ErrInvalidToken) {
 		o = refused
 		c.fault(fmt.Errorf("a good access token: %w", err))
 	} else if err != nil {
 		o = unavailable
 	}
-	c.answered(soakAnswer{soakVerify, begin, c.now(), o})
+	c.answered(soakAnswer{soakVerify, begin, c.now(), o, err})
 }
 
 // authorize asks for a code, as the browser of somebody who is signed in.
@@ -124,27 +125,31 @@ func (c *soakClient) send(kind, method string, server int, path, client string, 
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.SetBasicAuth(client, url.QueryEscape(proofSecret))
 	}
-	begin := c.now()
-	reply, o, err := c.read(c.http[server].Do(r))
-	c.answered(soakAnswer{kind, begin, c.now(), o})
-	if err != nil {
-		c.fault(fmt.Errorf("%s: %w", kind, err))
+	a := soakAnswer{kind: kind, begin: c.now()}
+	resp, err := c.http[server].Do(r)
+	var body []byte
+	if err == nil {
+		body, err = io.ReadAll(resp.Body)
+		resp.Body.Close()
 	}
-	return reply, o
+	a.end, a.cause = c.now(), err
+	var reply soakReply
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		a.outcome = notTried
+	case err != nil:
+		a.outcome = lost
+	default:
+		if reply, a.outcome, err = c.read(resp, body); err != nil {
+			c.fault(fmt.Errorf("%s: %w", kind, err))
+		}
+	}
+	c.answered(a)
+	return reply, a.outcome
 }
 
 // read returns an error for an answer that is never right.
-func (c *soakClient) read(resp *http.Response, err error) (reply soakReply, o outcome, _ error) {
-	if errors.Is(err, syscall.ECONNREFUSED) {
-		return reply, notTried, nil
-	} else if err != nil {
-		return reply, lost, nil
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return reply, lost, nil
-	}
+func (c *soakClient) read(resp *http.Response, body []byte) (reply soakReply, o outcome, _ error) {
 	if resp.StatusCode == http.StatusServiceUnavailable {
 		return reply, unavailable, nil
 	}
@@ -159,7 +164,7 @@ func (c *soakClient) read(resp *http.Response, err error) (reply soakReply, o ou
 		}
 		return reply, lost, fmt.Errorf("%s to %s", resp.Status, location)
 	}
-	err = json.Unmarshal(body, &reply)
+	err := json.Unmarshal(body, &reply)
 	switch {
 	case resp.StatusCode == http.StatusOK && err == nil:
 		return reply, granted, nil

@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"errors"
 	"math"
 	"testing"
 	"time"
@@ -53,7 +54,7 @@ func judgeSoakAnswers(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			err := judgeSoakAnswer(soakAnswer{tt.kind, time.Duration(tt.begin) * time.Second, time.Duration(tt.end) * time.Second, tt.outcome}, windows)
+			err := judgeSoakAnswer(soakAnswer{tt.kind, time.Duration(tt.begin) * time.Second, time.Duration(tt.end) * time.Second, tt.outcome, errors.New("why")}, windows)
 			require.Equal(t, tt.want, err == nil, "%v", err)
 		})
 	}

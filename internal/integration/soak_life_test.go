@@ -62,7 +62,7 @@ func (l *soakLife) machine() {
 	}
 	l.introspect("machine", l.access, false)
 	if rand.IntN(4) == 0 {
-		l.revoke("machine", l.access)
+		l.revoke("machine", true)
 		l.introspect("machine", l.access, false)
 	}
 }
@@ -157,9 +157,9 @@ func (l *soakLife) end() {
 		l.until(soakReplay, func(server int) outcome { return l.present(soakReplay, server, "").outcome })
 		l.revoked = true
 	case 2, 3:
-		l.revoke("web", l.access)
+		l.revoke("web", true)
 	case 4, 5:
-		l.revoke("web", l.live)
+		l.revoke("web", false)
 	default:
 		return
 	}

@@ -36,10 +36,21 @@ func (l *soakLife) received(reply soakReply, o outcome) {
 	l.verify(l.access)
 }
 
-// revoke has the grant revoked, by any of its tokens. For the judge that is a second
-// redemption of the code.
-func (l *soakLife) revoke(client, token string) {
+// young reports whether the access token has long enough to live for every server to take
+// it: that which made it may have had the slowest clock, and another has the fastest.
+func (l *soakLife) young() bool { return time.Since(l.issued) < soakAccess-soakSkew-5*time.Second }
+
+// revoke has the grant revoked, by its access token or its refresh token. The former works
+// only while it is young: whoever sends an expired token is told that it is worth nothing
+// now (RFC 7009, section 2.2), and no more. For the judge it is a second redemption of the
+// code.
+func (l *soakLife) revoke(client string, byAccess bool) {
+	works := true
 	l.revoked = l.until(soakRevoke, func(server int) outcome {
+		token := l.live
+		if byAccess && l.young() || token == "" {
+			works, token = l.young(), l.access
+		}
 		return l.history.record(presentation{}, func() answer {
 			_, o := l.post(soakRevoke, server, "/revoke", client, url.Values{"token": {token}})
 			if o == granted {
@@ -47,11 +58,10 @@ func (l *soakLife) revoke(client, token string) {
 			}
 			return answer{outcome: o}
 		}).outcome
-	}) == refused
+	}) == refused && works
 }
 
-// introspect asks about a token. An access token that has not long to live by the slowest
-// clock is left alone: by the fastest, it may be dead.
+// introspect asks about a token. An access token that is not young any more is left alone.
 func (l *soakLife) introspect(client, token string, spent bool) {
 	var reply soakReply
 	o := l.until(soakIntrospect, func(server int) (o outcome) {
@@ -62,7 +72,7 @@ func (l *soakLife) introspect(client, token string, spent bool) {
 		l.fault(fmt.Errorf("introspection was refused"))
 		return
 	}
-	if token == l.access && !l.revoked && time.Since(l.issued) > soakAccess-soakSkew-5*time.Second {
+	if token == l.access && !l.revoked && !l.young() {
 		l.spared.Add(1)
 		return
 	}

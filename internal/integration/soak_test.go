@@ -56,10 +56,16 @@ func TestSoak(t *testing.T) {
 	s := newSoak(t, engine, newSoakPlan(soakLength(t)))
 	s.calibrate(t)
 	s.soak(t)
+	for i := range s.replicas {
+		s.readLog(i)
+	}
 	s.close()
 	report := s.report(engine)
 	t.Log("\n" + report)
 	publishSoak(t, report)
+	if s.faultCount > 0 {
+		t.Logf("The troubles were: %v", s.windows)
+	}
 	for _, err := range s.faults {
 		t.Error(err)
 	}

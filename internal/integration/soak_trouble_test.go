@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 )
@@ -81,8 +83,22 @@ func (s *soakTroubler) killServer(i int) error {
 	n := 1 + i%(len(s.replicas)-1)
 	return s.during(soakServer, fmt.Sprintf("server %d is killed", n), soakFeltServer, func() error {
 		s.replicas[n].kill()
-		return s.replicas[n].start()
+		s.readLog(n)
+		err := s.replicas[n].start()
+		s.http[n].CloseIdleConnections() // lest a busy client has not noticed yet
+		return err
 	})
+}
+
+// readLog looks for panics, which net/http survives and clients see as a lost answer.
+func (s *soakTroubler) readLog(server int) {
+	text, err := io.ReadAll(io.NewSectionReader(s.replicas[server].output, 0, 1<<30))
+	if err != nil {
+		s.fault(err)
+	}
+	if _, panicked, found := strings.Cut(string(text), "panic"); found {
+		s.fault(fmt.Errorf("server %d has panicked%.2000s", server, panicked))
+	}
 }
 
 func (s *soakTroubler) killDatabase(int) error {

@@ -97,9 +97,11 @@ func serve(ctx context.Context, cfg *config, srv *authwright.Server, store *stor
 	if err != nil {
 		return err
 	}
+	// Clients give up idle connections, and those that they never used, sooner than this:
+	// whoever sends a request while the other side gives up does not get an answer.
 	h := http.Server{
-		Handler: mux, ConnState: open.changed, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
-		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute,
+		Handler: mux, ConnState: open.changed, ReadHeaderTimeout: time.Minute, ReadTimeout: time.Minute,
+		WriteTimeout: time.Minute, IdleTimeout: time.Minute,
 	}
 	return h.Serve(l)
 }

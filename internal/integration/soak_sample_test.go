@@ -28,10 +28,10 @@ type soakSamples struct {
 func newSoakSamples() *soakSamples {
 	series := func() []*soakSeries {
 		return []*soakSeries{
-			{name: "memory of the process, MB", unit: 1 << 20, slack: 8 << 20},
-			{name: "live heap, MB", unit: 1 << 20, slack: 4 << 20},
-			{name: "goroutines", unit: 1, slack: 50},
-			{name: "connections of clients", unit: 1, slack: 50},
+			{name: "memory of the process, MB", unit: 1 << 20, slack: 16 << 20},
+			{name: "live heap, MB", unit: 1 << 20, slack: 8 << 20},
+			{name: "goroutines", unit: 1, slack: 200},
+			{name: "connections of clients", unit: 1, slack: 150},
 			{name: "connections to the database", unit: 1, slack: 5},
 		}
 	}

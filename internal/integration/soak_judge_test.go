@@ -55,12 +55,12 @@ func judgeSoakAnswer(a soakAnswer, windows []soakWindow) error {
 		if soakDuring(windows, a.begin, a.end, excuse, soakLoad) {
 			return nil
 		}
-		return fmt.Errorf("%s from %v to %v: it was not available, and nothing was broken: %w", a.kind, a.begin, a.end, a.cause)
+		return fmt.Errorf("%s from %v to %v: it was not available, and nothing was broken: %v", a.kind, a.begin, a.end, a.cause)
 	}
 	if soakDuring(windows, a.begin, a.end, soakServer) {
 		return nil
 	}
-	return fmt.Errorf("%s from %v to %v: no answer, and all servers were up: %w", a.kind, a.begin, a.end, a.cause)
+	return fmt.Errorf("%s from %v to %v: no answer, and all servers were up: %v", a.kind, a.begin, a.end, a.cause)
 }
 
 // judgeSoakLife says what is wrong with all that was presented of a grant: whether it was

@@ -68,9 +68,10 @@ func scanGrant(row interface{ Scan(...any) error }) (*authwright.Grant, error) {
 // (PostgreSQL, MySQL), or is refused and tries again (stricter isolation levels,
 // CockroachDB, SQLite).
 //
-// An error that is not [authwright.ErrConflict] may hide a success: a connection that
-// breaks after the statement was sent does not tell. [database/sql] repeats only what
-// was never sent. The next Grant shows how it ended.
+// If the connection breaks after the statement was sent, nobody knows whether it was
+// carried out, and [database/sql] repeats only what was never sent. SaveGrant then saves
+// again, for two seconds at most, and so finds out; see settle. Only an error that remains
+// after that may hide a success.
 func (s *Store) SaveGrant(ctx context.Context, g *authwright.Grant) error {
 	if err := check(g); err != nil {
 		return err
@@ -86,7 +87,10 @@ func (s *Store) SaveGrant(ctx context.Context, g *authwright.Grant) error {
 	if g.Version != 1 {
 		query, args = s.sql.updateGrant, append(args, g.Version-1)
 	}
-	return s.one(ctx, "save grant", authwright.ErrConflict, query, args...)
+	save := func(ctx context.Context) error {
+		return s.one(ctx, "save grant", authwright.ErrConflict, query, args...)
+	}
+	return s.settle(ctx, save(ctx), save, func(ctx context.Context) error { return s.stored(ctx, g, data) })
 }
 
 // check refuses what does not fit into the columns.

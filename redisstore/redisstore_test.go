@@ -53,7 +53,7 @@ func always(reply any, err error) server {
 	}
 }
 
-func newStore(t *testing.T, s server) *redisstore.Store {
+func newStore(t testing.TB, s server) *redisstore.Store {
 	t.Helper()
 	store, err := redisstore.New(s, redisstore.Config{})
 	require.NoError(t, err)

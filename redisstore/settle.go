@@ -22,7 +22,7 @@ func settle(ctx context.Context, outcome int64, err error, save func(context.Con
 	}
 	ctx, cancel := context.WithTimeout(ctx, settling)
 	defer cancel()
-	for pause := 10 * time.Millisecond; ; pause *= 2 {
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 160*time.Millisecond) {
 		select {
 		case <-ctx.Done():
 			return 0, err

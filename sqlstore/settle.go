@@ -29,7 +29,7 @@ func (s *Store) settle(ctx context.Context, err error, save, stored func(context
 	}
 	ctx, cancel := context.WithTimeout(ctx, settling)
 	defer cancel()
-	for pause := 10 * time.Millisecond; ; pause *= 2 {
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 160*time.Millisecond) {
 		select {
 		case <-ctx.Done():
 			return err

@@ -5,13 +5,13 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/authwright/authwright"
+	"github.com/authwright/authwright/internal/document"
 )
 
 // retention is how long Redis keeps a grant after its ExpiresAt, so that none is
@@ -41,15 +41,14 @@ func (s *Store) Grant(ctx context.Context, id string) (*authwright.Grant, error)
 // decode reads a record: version, horizon, places and token, which are saveGrant's own,
 // and the grant.
 func decode(record string) (*authwright.Grant, error) {
-	fields := strings.SplitN(record, " ", 5)
-	if len(fields) < 5 {
-		return nil, errors.New("it is cut off")
+	for range 4 {
+		_, rest, more := strings.Cut(record, " ")
+		if !more {
+			return nil, errors.New("it is cut off")
+		}
+		record = rest
 	}
-	g := new(authwright.Grant)
-	if err := json.Unmarshal([]byte(fields[4]), g); err != nil {
-		return nil, err
-	}
-	return g, nil
+	return document.ParseGrant(record)
 }
 
 // saveGrant compares and writes. It compares text, since the numbers of Lua are inexact.
@@ -93,7 +92,7 @@ const (
 // carried out. SaveGrant then sends it again, for two seconds at most, and so finds out; see
 // settle. Only an error that remains after that may hide a success.
 func (s *Store) SaveGrant(ctx context.Context, g *authwright.Grant) error {
-	data, err := json.Marshal(g)
+	data, err := document.AppendGrant(nil, g)
 	if err != nil {
 		return fmt.Errorf("redisstore: save grant: %w", err)
 	}

@@ -3,12 +3,12 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/authwright/authwright"
+	"github.com/authwright/authwright/internal/document"
 )
 
 // The longest values that every dialect takes and can index. Longer ones are refused
@@ -38,17 +38,17 @@ func (s *Store) Grant(ctx context.Context, id string) (g *authwright.Grant, err 
 // scanGrant reads a grant. Its columns win over the document, so that what an operator
 // changes in them counts, but for the times, which are rounded there.
 func scanGrant(row interface{ Scan(...any) error }) (*authwright.Grant, error) {
-	var id, stage, clientID, subject, data []byte
+	var id, stage, clientID, subject, data string
 	var version int64
 	if err := row.Scan(&id, &version, &stage, &clientID, &subject, &data); err != nil {
 		return nil, err
 	}
-	g := new(authwright.Grant)
-	if err := json.Unmarshal(data, g); err != nil {
+	g, err := document.ParseGrant(data)
+	if err != nil {
 		return nil, fmt.Errorf("record %.64q is corrupt: %w", id, err)
 	}
-	g.ID, g.Version, g.Stage = string(id), version, authwright.Stage(stage)
-	g.ClientID, g.Subject = string(clientID), string(subject)
+	g.ID, g.Version, g.Stage = id, version, authwright.Stage(stage)
+	g.ClientID, g.Subject = clientID, subject
 	return g, nil
 }
 
@@ -76,10 +76,11 @@ func (s *Store) SaveGrant(ctx context.Context, g *authwright.Grant) error {
 	if err := check(g); err != nil {
 		return err
 	}
-	data, err := document(g)
+	text, err := document.AppendGrant(nil, g)
 	if err != nil {
-		return err
+		return fmt.Errorf("sqlstore: save grant: %w", err)
 	}
+	data := string(text)
 	query, args := s.sql.addGrant, []any{
 		g.Version, string(g.Stage), s.key(g.ClientID), s.key(g.Subject),
 		g.CreatedAt.UnixMilli(), roundUp(g.ExpiresAt), data, s.key(g.ID),

@@ -5,13 +5,13 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/authwright/authwright"
+	"github.com/authwright/authwright/internal/document"
 )
 
 // retention is how long Redis keeps a grant after its ExpiresAt, so that none is
@@ -41,22 +41,22 @@ func (s *Store) Grant(ctx context.Context, id string) (*authwright.Grant, error)
 // decode reads a record: version, horizon, places and token, which are saveGrant's own,
 // and the grant.
 func decode(record string) (*authwright.Grant, error) {
-	fields := strings.SplitN(record, " ", 5)
-	if len(fields) < 5 {
-		return nil, errors.New("it is cut off")
+	for range 4 {
+		_, rest, more := strings.Cut(record, " ")
+		if !more {
+			return nil, errors.New("it is cut off")
+		}
+		record = rest
 	}
-	g := new(authwright.Grant)
-	if err := json.Unmarshal([]byte(fields[4]), g); err != nil {
-		return nil, err
-	}
-	return g, nil
+	return document.ParseGrant(record)
 }
 
 // saveGrant compares and writes. It compares text, since the numbers of Lua are inexact.
 //
-// The token tells callers apart. A client library may send a command again when the
-// connection broke before the reply; go-redis does. The second time, what is stored is
-// the same call's own write, and must not look like somebody else's.
+// The token tells callers apart. A command is sent again when the connection broke before
+// the reply: by settle, or by a client library such as go-redis. The second time, what is
+// stored is the same call's own write, and must not look like somebody else's. It is
+// written once more, so that WAIT has something to wait for on the new connection.
 //
 // The horizon is until when the grant is in the indexes, and the places which these are.
 // If that does not suffice for the new version, nothing is written. A record that
@@ -66,7 +66,7 @@ local before, version, needed, indexed, places, token, expires, grant = unpack(A
 local old = redis.call('GETRANGE', KEYS[1], 0, 127)
 local v, horizon, p, t = '0', '0', '', ''
 if old ~= '' then v, horizon, p, t = string.match(old, '^(%d+) (%d+) (%S+) (%S+) ') end
-if v == version and t == token then return 1 end
+if v == version and t == token then before = v end
 if v ~= before then return 0 end
 if p ~= places then horizon = '0' end
 if tonumber(horizon) < tonumber(indexed) then horizon = indexed end
@@ -88,10 +88,11 @@ const (
 // written to the indexes before that. A redemption, a rotation or a revocation finds it
 // there already, and is one round trip. See horizon for why.
 //
-// An error that is not [authwright.ErrConflict] may hide a success: a connection that
-// breaks after the command was sent does not tell. The next Grant shows how it ended.
+// If the connection breaks after the command was sent, nobody knows whether it was
+// carried out. SaveGrant then sends it again, for two seconds at most, and so finds out; see
+// settle. Only an error that remains after that may hide a success.
 func (s *Store) SaveGrant(ctx context.Context, g *authwright.Grant) error {
-	data, err := json.Marshal(g)
+	data, err := document.AppendGrant(nil, g)
 	if err != nil {
 		return fmt.Errorf("redisstore: save grant: %w", err)
 	}
@@ -99,13 +100,17 @@ func (s *Store) SaveGrant(ctx context.Context, g *authwright.Grant) error {
 	sum := sha256.Sum256([]byte(strings.Join(places, " "))) // of keys, which have no spaces
 	digest, token := base64.RawURLEncoding.EncodeToString(sum[:9]), rand.Text()
 	save := func(indexed int64) (int64, error) {
-		return number(s.saveGrant.run(ctx, s.write, s.key("grant", g.ID),
-			decimal(g.Version-1), decimal(g.Version), decimal(needed(g)), decimal(indexed), digest, token,
-			decimal(millis(g.ExpiresAt.Add(retention))), string(data)))
+		send := func(ctx context.Context) (int64, error) {
+			return number(s.saveGrant.run(ctx, s.write, s.key("grant", g.ID),
+				decimal(g.Version-1), decimal(g.Version), decimal(needed(g)), decimal(indexed), digest, token,
+				decimal(millis(g.ExpiresAt.Add(retention))), string(data)))
+		}
+		outcome, err := send(ctx)
+		return settle(ctx, outcome, err, send)
 	}
 	settled := g.Version > 1 && (g.Stage == authwright.StageActive || g.Stage == authwright.StageRevoked)
 	outcome := int64(indexFirst)
-	if settled {
+	if err = s.ready(ctx); err == nil && settled {
 		outcome, err = save(0)
 	}
 	if err == nil && outcome == indexFirst {

@@ -109,7 +109,7 @@ func (s *Store) entries(ctx context.Context, key, page string, limit int) (entri
 	}
 	values, ok := reply.([]any)
 	if !ok || len(values)%2 != 0 {
-		return nil, "", fmt.Errorf("unexpected reply of type %T", reply)
+		return nil, "", fmt.Errorf("%w of type %T", errUnexpected, reply)
 	}
 	for i := 0; i < len(values); i += 2 {
 		id, idErr := text(values[i])

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -52,7 +53,7 @@ func always(reply any, err error) server {
 	}
 }
 
-func newStore(t *testing.T, s server) *redisstore.Store {
+func newStore(t testing.TB, s server) *redisstore.Store {
 	t.Helper()
 	store, err := redisstore.New(s, redisstore.Config{})
 	require.NoError(t, err)
@@ -182,7 +183,9 @@ func TestNoAnswer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for method, err := range calls(t.Context(), newStore(t, s)) {
+			var got map[string]error
+			synctest.Test(t, func(t *testing.T) { got = calls(t.Context(), newStore(t, s)) })
+			for method, err := range got {
 				if (method == "AddClient" || method == "UpdateClient" || method == "UseOnce") && name != "outage" && name != "read-only" {
 					continue // SET says OK or null
 				}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha1"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -28,6 +29,9 @@ func (sc script) run(ctx context.Context, do command, key string, args ...any) (
 	return reply, err
 }
 
+// errUnexpected is an answer, and one that makes no sense.
+var errUnexpected = errors.New("unexpected reply")
+
 // number is a reply that is an integer.
 func number(reply any, err error) (int64, error) {
 	if err != nil {
@@ -35,7 +39,7 @@ func number(reply any, err error) (int64, error) {
 	}
 	n, ok := reply.(int64)
 	if !ok {
-		return 0, fmt.Errorf("unexpected reply of type %T", reply)
+		return 0, fmt.Errorf("%w of type %T", errUnexpected, reply)
 	}
 	return n, nil
 }

@@ -165,7 +165,7 @@ func text(reply any) (string, error) {
 	case []byte:
 		return string(v), nil
 	}
-	return "", fmt.Errorf("unexpected reply of type %T", reply)
+	return "", fmt.Errorf("%w of type %T", errUnexpected, reply)
 }
 
 // millis is a time in Redis's milliseconds: never early, and never what Redis would

@@ -49,9 +49,15 @@ func NewWaiting[P Pipeline[R, C], R Reply, C any](rdb interface{ Pipeline() P },
 			return nil, fmt.Errorf("wait for replicas: %w", err)
 		}
 		if n < int64(cfg.WaitReplicas) {
-			return nil, fmt.Errorf("the write has reached %d of %d replicas in %v", n, cfg.WaitReplicas, cfg.WaitTimeout)
+			return nil, shortfall(fmt.Sprintf("the write has reached %d of %d replicas in %v", n, cfg.WaitReplicas, cfg.WaitTimeout))
 		}
 		return v, nil
 	}
 	return newStore(cfg, reads, writes)
 }
+
+// A shortfall is a write that too few replicas have. It is not written again: that would
+// only wait again.
+type shortfall string
+
+func (s shortfall) Error() string { return string(s) }

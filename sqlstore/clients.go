@@ -6,11 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
-	"unicode/utf16"
-	"unicode/utf8"
 
 	"github.com/authwright/authwright"
+	"github.com/authwright/authwright/internal/document"
 )
 
 // Client implements [authwright.Storage].
@@ -70,25 +68,10 @@ func registration(c *authwright.Client) (string, error) {
 	if err := c.Validate(); err != nil {
 		return "", err
 	}
-	return document(c)
-}
-
-// document is v in JSON and ASCII, so that no character set of a connection or of an old
-// database lacks a character. INSERT IGNORE would put question marks in their places.
-func document(v any) (string, error) {
-	data, err := json.Marshal(v)
+	data, err := json.Marshal(c)
 	if err != nil {
 		return "", fmt.Errorf("sqlstore: %w", err)
 	}
-	var b strings.Builder
-	for _, r := range string(data) {
-		if r < utf8.RuneSelf {
-			b.WriteRune(r)
-			continue
-		}
-		for _, unit := range utf16.AppendRune(nil, r) {
-			fmt.Fprintf(&b, `\u%04x`, unit)
-		}
-	}
-	return b.String(), nil
+	// INSERT IGNORE would put question marks in the places of what a character set lacks.
+	return string(document.AppendASCII(nil, data)), nil
 }

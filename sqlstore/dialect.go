@@ -22,8 +22,8 @@ const defaultPrefix = "authwright_"
 type statements struct {
 	client, addClient, updateClient, deleteClient string
 
-	grant, addGrant, updateGrant string
-	bySubject, byClient          string
+	grant, addGrant, updateGrant, saved string
+	bySubject, byClient                 string
 
 	useOnce, addKey, freeKey string
 
@@ -55,6 +55,7 @@ func (d Dialect) statements(prefix string) statements {
 			" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)" + unlessTaken,
 		updateGrant: "UPDATE authwright_grants SET version = $1, stage = $2, client_id = $3, subject = $4," +
 			" created_at = $5, expires_at = $6, data = $7 WHERE id = $8 AND version = $9",
+		saved:     "SELECT data FROM authwright_grants WHERE id = $1 AND version = $2",
 		bySubject: "SELECT " + columns + " FROM authwright_grants WHERE subject = $1 AND id > $2 ORDER BY id LIMIT $3",
 		byClient:  "SELECT " + columns + " FROM authwright_grants WHERE client_id = $1 AND id > $2 ORDER BY id LIMIT $3",
 
@@ -71,7 +72,7 @@ func (d Dialect) statements(prefix string) statements {
 	}
 	for _, query := range []*string{
 		&s.client, &s.addClient, &s.updateClient, &s.deleteClient,
-		&s.grant, &s.addGrant, &s.updateGrant, &s.bySubject, &s.byClient,
+		&s.grant, &s.addGrant, &s.updateGrant, &s.saved, &s.bySubject, &s.byClient,
 		&s.useOnce, &s.addKey, &s.freeKey, &s.deleteGrants, &s.deleteKeys, &s.deleteClients, &s.version,
 	} {
 		*query = d.placeholders(rename(*query, prefix))

@@ -75,9 +75,10 @@
 //
 // [authwright.ErrNotFound] and [authwright.ErrConflict] are answers. Every other error
 // wraps the driver's, means that the database could not answer, and is a 503 to the client.
-// It may be that a write succeeded all the same. Nothing is lost by that: the grant has
-// then moved on, a request that is repeated finds it so, and is judged by the rules for
-// repeated requests.
+// It may be that a write succeeded all the same: [Store.SaveGrant] finds that out where it
+// can. Where it cannot, the grant has moved on and a request that is repeated finds it so,
+// and is judged by the rules for repeated requests: a refresh gets its answer once more, a
+// code is refused.
 //
 // A record that does not decode is such an error too, and names the record.
 package sqlstore

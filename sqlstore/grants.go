@@ -3,12 +3,12 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/authwright/authwright"
+	"github.com/authwright/authwright/internal/document"
 )
 
 // The longest values that every dialect takes and can index. Longer ones are refused
@@ -38,17 +38,17 @@ func (s *Store) Grant(ctx context.Context, id string) (g *authwright.Grant, err 
 // scanGrant reads a grant. Its columns win over the document, so that what an operator
 // changes in them counts, but for the times, which are rounded there.
 func scanGrant(row interface{ Scan(...any) error }) (*authwright.Grant, error) {
-	var id, stage, clientID, subject, data []byte
+	var id, stage, clientID, subject, data string
 	var version int64
 	if err := row.Scan(&id, &version, &stage, &clientID, &subject, &data); err != nil {
 		return nil, err
 	}
-	g := new(authwright.Grant)
-	if err := json.Unmarshal(data, g); err != nil {
+	g, err := document.ParseGrant(data)
+	if err != nil {
 		return nil, fmt.Errorf("record %.64q is corrupt: %w", id, err)
 	}
-	g.ID, g.Version, g.Stage = string(id), version, authwright.Stage(stage)
-	g.ClientID, g.Subject = string(clientID), string(subject)
+	g.ID, g.Version, g.Stage = id, version, authwright.Stage(stage)
+	g.ClientID, g.Subject = clientID, subject
 	return g, nil
 }
 
@@ -68,17 +68,19 @@ func scanGrant(row interface{ Scan(...any) error }) (*authwright.Grant, error) {
 // (PostgreSQL, MySQL), or is refused and tries again (stricter isolation levels,
 // CockroachDB, SQLite).
 //
-// An error that is not [authwright.ErrConflict] may hide a success: a connection that
-// breaks after the statement was sent does not tell. [database/sql] repeats only what
-// was never sent. The next Grant shows how it ended.
+// If the connection breaks after the statement was sent, nobody knows whether it was
+// carried out, and [database/sql] repeats only what was never sent. SaveGrant then saves
+// again, for two seconds at most, and so finds out; see settle. Only an error that remains
+// after that may hide a success.
 func (s *Store) SaveGrant(ctx context.Context, g *authwright.Grant) error {
 	if err := check(g); err != nil {
 		return err
 	}
-	data, err := document(g)
+	text, err := document.AppendGrant(nil, g)
 	if err != nil {
-		return err
+		return fmt.Errorf("sqlstore: save grant: %w", err)
 	}
+	data := string(text)
 	query, args := s.sql.addGrant, []any{
 		g.Version, string(g.Stage), s.key(g.ClientID), s.key(g.Subject),
 		g.CreatedAt.UnixMilli(), roundUp(g.ExpiresAt), data, s.key(g.ID),
@@ -86,7 +88,10 @@ func (s *Store) SaveGrant(ctx context.Context, g *authwright.Grant) error {
 	if g.Version != 1 {
 		query, args = s.sql.updateGrant, append(args, g.Version-1)
 	}
-	return s.one(ctx, "save grant", authwright.ErrConflict, query, args...)
+	save := func(ctx context.Context) error {
+		return s.one(ctx, "save grant", authwright.ErrConflict, query, args...)
+	}
+	return s.settle(ctx, save(ctx), save, func(ctx context.Context) error { return s.stored(ctx, g, data) })
 }
 
 // check refuses what does not fit into the columns.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"regexp"
 	"strconv"
 	"strings"
@@ -183,10 +184,10 @@ func TestRetry(t *testing.T) {
 		{"MySQL deadlock", errors.New("Error 1213 (40001): Deadlock found"), 3},
 		{"MySQL lock wait timeout", errors.New("Error 1205 (HY000): Lock wait timeout exceeded"), 3},
 		{"SQLite busy", errors.New("database is locked (5) (SQLITE_BUSY)"), 3},
-		{"outcome unknown", stateError("40003"), 1},
 		{"read-only", stateError("25006"), 1},
-		{"disk full", errors.New("database or disk is full (13)"), 1},
-		{"connection lost", errors.New("read: connection reset by peer"), 1},
+		{"disk full", stateError("53100"), 1},
+		{"MySQL read-only", errors.New("Error 1290 (HY000): The MySQL server is running with the --read-only option"), 1},
+		{"no connection", fmt.Errorf("wrapped: %w", &net.OpError{Op: "dial", Err: errors.New("connection refused")}), 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

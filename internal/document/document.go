@@ -56,6 +56,7 @@ var fields = []field{
 	{`"previous":`, false, func(g *authwright.Grant) any { return &g.Previous }},
 	{`"sealed":`, false, func(g *authwright.Grant) any { return &g.Sealed }},
 	{`"rotated_at":`, false, func(g *authwright.Grant) any { return &g.RotatedAt }},
+	{`"token":`, false, func(g *authwright.Grant) any { return &g.Token }},
 }
 
 // AppendGrant appends the document of g to b.

@@ -21,8 +21,8 @@ import (
 const localDeadline = 500 * time.Millisecond
 
 // newLocalCrowd makes a server in this process, and clients of it. Registrations go to
-// clients.
-func newLocalCrowd(t *testing.T, store authwright.Storage, clients authwright.ClientStore) *crowd {
+// clients. Each change is applied to the Config before the server is made.
+func newLocalCrowd(t *testing.T, store authwright.Storage, clients authwright.ClientStore, changes ...func(*authwright.Config)) *crowd {
 	t.Helper()
 	sum := sha256.Sum256([]byte(proofSecret))
 	require.NoError(t, clients.AddClient(t.Context(), &authwright.Client{
@@ -35,7 +35,7 @@ func newLocalCrowd(t *testing.T, store authwright.Storage, clients authwright.Cl
 	h := http.NewServeMux()
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
-	srv, err := authwright.NewServer(authwright.Config{
+	cfg := authwright.Config{
 		Issuer: server.URL, Storage: store, SigningKeys: []authwright.SigningKey{{Signer: key, Algorithm: "ES256"}},
 		Authenticator: authwright.LoginRedirect("/login", "next", func(*http.Request) (*authwright.User, error) {
 			return &authwright.User{Subject: "u1", AuthTime: time.Now()}, nil
@@ -44,7 +44,11 @@ func newLocalCrowd(t *testing.T, store authwright.Storage, clients authwright.Cl
 		CodeLifetime:   10 * time.Minute,
 		RefreshGrace:   5 * time.Minute,
 		Logger:         slog.New(slog.DiscardHandler),
-	})
+	}
+	for _, change := range changes {
+		change(&cfg)
+	}
+	srv, err := authwright.NewServer(cfg)
 	require.NoError(t, err)
 	srv.Register(h)
 	return newCrowd([]*replica{{url: server.URL}})

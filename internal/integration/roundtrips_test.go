@@ -3,9 +3,11 @@ package integration_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"net"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5"
@@ -60,8 +62,19 @@ func (o ownClients) Client(ctx context.Context, id string) (*authwright.Client, 
 	return o.clients.Client(ctx, id)
 }
 
+// anew registers clients that may be there already.
+type anew struct{ storagetest.Store }
+
+func (a anew) AddClient(ctx context.Context, c *authwright.Client) error {
+	if err := a.Store.AddClient(ctx, c); !errors.Is(err, authwright.ErrConflict) {
+		return err
+	}
+	return a.UpdateClient(ctx, c)
+}
+
 // The grant of a redemption is read and saved in two round trips to the database, and so
-// is that of a refresh. The client is one more, unless the host has it at hand.
+// is that of a refresh. The client is one more, unless it was read a moment ago, or the host has
+// it at hand.
 func TestRoundTrips(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -84,6 +97,10 @@ func TestRoundTrips(t *testing.T) {
 			store := tt.open(t, &d)
 			t.Run("clients in the database", func(t *testing.T) {
 				countTrips(t, newLocalCrowd(t, store, store), &d.trips, 3*tt.perStatement)
+			})
+			t.Run("clients for a minute", func(t *testing.T) {
+				c := newLocalCrowd(t, store, anew{store}, func(cfg *authwright.Config) { cfg.ClientMaxAge = time.Minute })
+				countTrips(t, c, &d.trips, 2*tt.perStatement)
 			})
 			t.Run("clients at hand", func(t *testing.T) {
 				own := ownClients{store, new(authwright.Memory)}

@@ -3,6 +3,7 @@
 package subject
 
 import (
+	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/sha256"
@@ -69,6 +70,7 @@ func New(storage authwright.Storage, key crypto.Signer) (*authwright.Server, err
 		Authenticator: signedIn{&authwright.User{Subject: User, AuthTime: time.Now()}},
 		SigningKeys:   []authwright.SigningKey{{Signer: key}},
 		CodeLifetime:  10 * time.Minute, // package load makes many before it redeems them
+		OnEvent:       func(context.Context, authwright.Event) {},
 		Logger:        slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -104,7 +106,7 @@ const grantsPerUser = 10
 // that two requests would not.
 func Grant(i int) *authwright.Grant {
 	now := time.Now().UTC().Truncate(time.Millisecond)
-	random := make([]byte, 6*32) // one call: many are made
+	random := make([]byte, 7*32) // one call: many are made
 	rand.Read(random)
 	hash := func() []byte {
 		h := slices.Clone(random[:32])
@@ -118,6 +120,6 @@ func Grant(i int) *authwright.Grant {
 		Scopes: strings.Fields(strings.Clone(Scope)), Resources: []string{Issuer},
 		AuthTime: now.Truncate(time.Second), RedirectURI: strings.Clone(RedirectURI),
 		CodeChallenge: base64.RawURLEncoding.EncodeToString(hash()),
-		Secret:        hash(), Lineage: hash(), Turn: hash(), Previous: hash(), Sealed: hash()[:16:16], RotatedAt: now,
+		Secret:        hash(), Lineage: hash(), Turn: hash(), Previous: hash(), Sealed: hash()[:16:16], RotatedAt: now, Token: hash(),
 	}
 }

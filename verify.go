@@ -43,7 +43,7 @@ func (s *Server) readAccessToken(text string) (*accessClaims, error) {
 // Only the server's own keys are tried, each with its own algorithm; whatever else the
 // header says about keys is not looked at (RFC 8725, section 3).
 func (s *Server) readJWT(text, typ string) ([]byte, error) {
-	if len(text) > maxJWT || strings.Count(text, ".") != 2 {
+	if !isJWT(text, maxOwnHeader) {
 		return nil, errors.New("authwright: not a JWT")
 	}
 	keys := s.keys.at(s.now())
@@ -66,7 +66,17 @@ func (s *Server) readJWT(text, typ string) ([]byte, error) {
 	return payload, nil
 }
 
-const maxJWT = 16 << 10
+const (
+	maxJWT       = 16 << 10
+	maxOwnHeader = 512     // bytes of base64: algorithm, key and type
+	maxHeader    = 4 << 10 // of others, who add certificates
+)
+
+// isJWT reports whether text has the form of a JWT whose header has at most header bytes.
+// Reading a header costs a hundred times its size, and comes before the signature.
+func isJWT(text string, header int) bool {
+	return len(text) <= maxJWT && strings.Count(text, ".") == 2 && strings.IndexByte(text, '.') <= header
+}
 
 // jwtType is the typ of h, in small letters and without the prefix that may be left out
 // (RFC 7515, section 4.1.9). Without any it is empty.

@@ -159,3 +159,20 @@ func TestDenialOfServiceByClients(t *testing.T) {
 		t.Logf("%d registrations of %d sources: %d clients, %d keys, %d attempts to write", tries, sources, registered, s.keys.Load(), s.calls.Load())
 	})
 }
+
+// TestDenialOfServiceByGuesses weighs wrong secrets where a client has one that a person chose,
+// which is hashed slowly.
+func TestDenialOfServiceByGuesses(t *testing.T) {
+	v, _ := besieged(t, new(authwright.Memory))
+	require.NoError(t, v.store.AddClient(t.Context(), &authwright.Client{
+		ID: "chosen", Secrets: []authwright.ClientSecret{authwright.ChosenSecret("sesame")}, RedirectURIs: []string{c1URI},
+	}))
+	const cpu = 50 * time.Millisecond
+	v.weighAll(t, []burden{
+		{name: "K08 a wrong secret that was chosen", make: posting("/token", "client_id=chosen&client_secret=x"), status: 401},
+		{name: "K08 an unknown client's secret", make: posting("/token", "client_id=nobody&client_secret=x"), status: 401},
+		{name: "K08 no secret", make: posting("/token", "client_id=chosen"), status: 401, cpu: cpu},
+		{name: "K08 an unknown client", make: posting("/token", "client_id=nobody"), status: 401, cpu: cpu},
+		{name: "K08 an unknown client's assertion", make: asserting(unverifiable(`{"alg":"RS256"}`, `{"sub":"nobody"}`)), status: 401, cpu: cpu},
+	})
+}

@@ -1,6 +1,7 @@
 package integration_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -33,8 +34,17 @@ func TestDenialOfServiceBySlowness(t *testing.T) {
 	require.NoError(t, err)
 	addr := lastingAddr(t)
 	issuer := "http://" + addr
-	startProduction(t, issuer, program, []string{"-addr", addr, "-issuer", issuer, "-data", filepath.Join(t.TempDir(), "data"),
-		"-dsn", strings.Replace(postgresDSN(t), "dbname=postgres", "dbname=slow", 1)})
+	args := []string{"-addr", addr, "-issuer", issuer, "-data", filepath.Join(t.TempDir(), "data"),
+		"-dsn", strings.Replace(postgresDSN(t), "dbname=postgres", "dbname=slow", 1)}
+	p := proofProcess{
+		command: func() (*exec.Cmd, error) { return mortalCommand(program, args...), nil },
+		ready:   func(ctx context.Context) error { return ask(ctx, issuer+"/readyz") },
+	}
+	require.NoError(t, p.start())
+	t.Cleanup(func() {
+		log, err := p.end()
+		require.NoError(t, err, log)
+	})
 
 	t.Run("D04 500 slow connections of each kind stop nobody, and are closed", func(t *testing.T) {
 		head := "POST /token HTTP/1.1\r\nHost: " + addr + "\r\nContent-Type: application/x-www-form-urlencoded\r\n"

@@ -90,74 +90,80 @@ func reaching(web *httptest.Server) func(*authwright.Config) {
 
 // TestDenialOfServiceByClients lets strangers introduce themselves as often as they like.
 func TestDenialOfServiceByClients(t *testing.T) {
-	t.Run("D05 documents", func(t *testing.T) {
-		var fetched atomic.Int64
-		web := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			fetched.Add(1)
-			_, _ = w.Write([]byte(`{"client_id":` + nested(2000) + `}`))
-		}))
-		t.Cleanup(web.Close)
-		v, s := besieged(t, new(authwright.Memory), reaching(web))
-		for i := range 2000 {
-			r := sending("GET", "/authorize?"+asking("client_id", web.URL+"/"+strconv.Itoa(i)).Encode(), "")()
-			r.RemoteAddr = fmt.Sprintf("192.0.2.%d:1", i%200) // a hundred networks and more
-			w := &silentWriter{header: http.Header{}}
-			v.srv.ServeHTTP(w, r)
-			require.NotEqual(t, http.StatusSeeOther, w.status)
-		}
-		require.EqualValues(t, 30, fetched.Load(), "of one host in a minute")
-		require.Zero(t, s.written())
+	t.Run("D05 documents", manyDocuments)
+	t.Run("D05 documents of many hosts", documentsOfManyHosts)
+	t.Run("D05 registrations", manyRegistrations)
+}
+
+func manyDocuments(t *testing.T) {
+	var fetched atomic.Int64
+	web := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fetched.Add(1)
+		_, _ = w.Write([]byte(`{"client_id":` + nested(2000) + `}`))
+	}))
+	t.Cleanup(web.Close)
+	v, s := besieged(t, new(authwright.Memory), reaching(web))
+	for i := range 2000 {
+		r := sending("GET", "/authorize?"+asking("client_id", web.URL+"/"+strconv.Itoa(i)).Encode(), "")()
+		r.RemoteAddr = fmt.Sprintf("192.0.2.%d:1", i%200) // a hundred networks and more
+		w := &silentWriter{header: http.Header{}}
+		v.srv.ServeHTTP(w, r)
+		require.NotEqual(t, http.StatusSeeOther, w.status)
+	}
+	require.EqualValues(t, 30, fetched.Load(), "of one host in a minute")
+	require.Zero(t, s.written())
+}
+
+func documentsOfManyHosts(t *testing.T) {
+	var connections atomic.Int64
+	var hosts []string
+	for i := range 4 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.%d:0", i+1))
+		require.NoError(t, err)
+		t.Cleanup(func() { l.Close() })
+		go func() {
+			for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
+				connections.Add(1)
+				_ = conn.Close()
+			}
+		}()
+		hosts = append(hosts, "https://"+l.Addr().String())
+	}
+	v, s := besieged(t, new(authwright.Memory), reaching(nil))
+	for i := range 1000 {
+		w := &silentWriter{header: http.Header{}}
+		v.srv.ServeHTTP(w, sending("GET", "/authorize?"+asking("client_id", fmt.Sprint(hosts[i%4], "/", i)).Encode(), "")())
+		require.Equal(t, http.StatusServiceUnavailable, w.status)
+	}
+	require.LessOrEqual(t, connections.Load(), int64(60), "for one source in a minute")
+	require.NotZero(t, connections.Load())
+	require.Zero(t, s.written())
+}
+
+func manyRegistrations(t *testing.T) {
+	v, s := besieged(t, new(authwright.Memory), func(cfg *authwright.Config) {
+		cfg.Source = func(r *http.Request) string { return r.Header.Get("X-Source") }
 	})
-	t.Run("D05 documents of many hosts", func(t *testing.T) {
-		var connections atomic.Int64
-		var hosts []string
-		for i := range 4 {
-			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.%d:0", i+1))
-			require.NoError(t, err)
-			t.Cleanup(func() { l.Close() })
-			go func() {
-				for conn, err := l.Accept(); err == nil; conn, err = l.Accept() {
-					connections.Add(1)
-					_ = conn.Close()
-				}
-			}()
-			hosts = append(hosts, "https://"+l.Addr().String())
-		}
-		v, s := besieged(t, new(authwright.Memory), reaching(nil))
-		for i := range 1000 {
+	registered, tries := 0, 0
+	const sources = 60
+	for i := range sources {
+		for range 25 {
+			tries++
 			w := &silentWriter{header: http.Header{}}
-			v.srv.ServeHTTP(w, sending("GET", "/authorize?"+asking("client_id", fmt.Sprint(hosts[i%4], "/", i)).Encode(), "")())
-			require.Equal(t, http.StatusServiceUnavailable, w.status)
-		}
-		require.LessOrEqual(t, connections.Load(), int64(60), "for one source in a minute")
-		require.NotZero(t, connections.Load())
-		require.Zero(t, s.written())
-	})
-	t.Run("D05 registrations", func(t *testing.T) {
-		v, s := besieged(t, new(authwright.Memory), func(cfg *authwright.Config) {
-			cfg.Source = func(r *http.Request) string { return r.Header.Get("X-Source") }
-		})
-		registered, tries := 0, 0
-		const sources = 60
-		for i := range sources {
-			for range 25 {
-				tries++
-				w := &silentWriter{header: http.Header{}}
-				v.srv.ServeHTTP(w, sending("POST", "/register", `{"redirect_uris":["https://new.example/cb"]}`, "Content-Type", "application/json", "X-Source", strconv.Itoa(i))())
-				if w.status == http.StatusCreated {
-					registered++
-				} else {
-					require.Equal(t, http.StatusTooManyRequests, w.status)
-				}
+			v.srv.ServeHTTP(w, sending("POST", "/register", `{"redirect_uris":["https://new.example/cb"]}`, "Content-Type", "application/json", "X-Source", strconv.Itoa(i))())
+			if w.status == http.StatusCreated {
+				registered++
+			} else {
+				require.Equal(t, http.StatusTooManyRequests, w.status)
 			}
 		}
-		require.LessOrEqual(t, registered, 1000)
-		require.EqualValues(t, registered, s.clients.Load())
-		require.LessOrEqual(t, s.keys.Load(), int64(20*sources+1000))
-		require.LessOrEqual(t, s.calls.Load(), int64(tries*29))
-		require.Zero(t, s.grants.Load())
-		t.Logf("%d registrations of %d sources: %d clients, %d keys, %d attempts to write", tries, sources, registered, s.keys.Load(), s.calls.Load())
-	})
+	}
+	require.LessOrEqual(t, registered, 1000)
+	require.EqualValues(t, registered, s.clients.Load())
+	require.LessOrEqual(t, s.keys.Load(), int64(20*sources+1000))
+	require.LessOrEqual(t, s.calls.Load(), int64(tries*29))
+	require.Zero(t, s.grants.Load())
+	t.Logf("%d registrations of %d sources: %d clients, %d keys, %d attempts to write", tries, sources, registered, s.keys.Load(), s.calls.Load())
 }
 
 // TestDenialOfServiceByGuesses weighs wrong secrets where a client has one that a person chose,

@@ -78,9 +78,15 @@ func TestDenialOfServiceByRequests(t *testing.T) {
 		{name: "D02 6,000 acr_values", make: getting("&acr_values="+numbered(6000), "scope", "openid"), status: 303, cpu: cpu},
 		{name: "D02 6,000 values of prompt", make: getting("&prompt="+numbered(6000), "scope", "openid"), status: 303, cpu: cpu},
 	}...)
-	burdens = append(burdens, headers()...)
-	burdens = append(burdens, jsonBurdens()...)
-	burdens = append(burdens, jwtBurdens()...)
+	for _, more := range []struct {
+		attack  string
+		burdens []burden
+	}{{"D04 ", headers()}, {"D01 ", jsonBurdens()}, {"J12 ", jwtBurdens()}} {
+		for _, b := range more.burdens {
+			b.name = more.attack + b.name
+			burdens = append(burdens, b)
+		}
+	}
 	v.weighAll(t, burdens)
 }
 
@@ -101,14 +107,14 @@ func headers() []burden {
 		}
 	}
 	return []burden{
-		{name: "D04 64 KiB of headers", make: posting("/token", "client_id=x", many...), status: 401},
-		{name: "D04 a long cookie", make: sending("GET", "/authorize?"+asking().Encode(), "", "Cookie", strings.Repeat("a=b; ", 13_000)), status: 303},
-		{name: "D04 a long Content-Type", make: with("Content-Type", "application/x-www-form-urlencoded;"+strings.Repeat(" a=b;", 13_000)), status: 400},
-		{name: "D04 a long Origin", make: with("Origin", "https://"+long), status: 400},
-		{name: "D04 a long Basic", make: with("Authorization", "Basic "+long), status: 401},
-		{name: "D04 a Basic of 1 MiB", make: with("Authorization", "Basic "+strings.Repeat("YWFh", 1<<18)), status: 401, most: 4 << 20},
-		{name: "D04 a long Bearer", make: sending("GET", "/userinfo", "", "Authorization", "Bearer "+long), status: 401},
-		{name: "D04 a long path", make: sending("GET", "/"+long, ""), status: 404},
+		{name: "64 KiB of headers", make: posting("/token", "client_id=x", many...), status: 401},
+		{name: "a long cookie", make: sending("GET", "/authorize?"+asking().Encode(), "", "Cookie", strings.Repeat("a=b; ", 13_000)), status: 303},
+		{name: "a long Content-Type", make: with("Content-Type", "application/x-www-form-urlencoded;"+strings.Repeat(" a=b;", 13_000)), status: 400},
+		{name: "a long Origin", make: with("Origin", "https://"+long), status: 400},
+		{name: "a long Basic", make: with("Authorization", "Basic "+long), status: 401},
+		{name: "a Basic of 1 MiB", make: with("Authorization", "Basic "+strings.Repeat("YWFh", 1<<18)), status: 401, most: 4 << 20},
+		{name: "a long Bearer", make: sending("GET", "/userinfo", "", "Authorization", "Bearer "+long), status: 401},
+		{name: "a long path", make: sending("GET", "/"+long, ""), status: 404},
 	}
 }
 
@@ -118,12 +124,12 @@ func jsonBurdens() []burden {
 	}
 	claims := func(text string) func() *http.Request { return getting("", "scope", "openid", "claims", text) }
 	return []burden{
-		{name: "D01 a registration of nested arrays", make: register(`{"redirect_uris":` + nested(4000) + `}`), status: 400},
-		{name: "D01 a registration with a nested key", make: register(`{"redirect_uris":["https://a.example/cb"],"jwks":{"keys":[{"kty":"EC","x":` + nested(4000) + `,"d":"x"}]}}`), status: 400},
-		{name: "D01 a registration of many members", make: register(`{"redirect_uris":[]` + members(900) + `}`), status: 400},
-		{name: "D01 a registration of one member, 500 times", make: register(`{"redirect_uris":[]` + strings.Repeat(`,"scope":""`, 500) + `}`), status: 400},
-		{name: "D01 nested claims", make: claims(`{"userinfo":{"a":{"value":` + nested(2000) + `}}}`), status: 303},
-		{name: "D01 many claims", make: claims(`{"userinfo":{"a":null` + strings.ReplaceAll(members(400), ":1", ":null") + `}}`), status: 303},
+		{name: "a registration of nested arrays", make: register(`{"redirect_uris":` + nested(4000) + `}`), status: 400},
+		{name: "a registration with a nested key", make: register(`{"redirect_uris":["https://a.example/cb"],"jwks":{"keys":[{"kty":"EC","x":` + nested(4000) + `,"d":"x"}]}}`), status: 400},
+		{name: "a registration of many members", make: register(`{"redirect_uris":[]` + members(900) + `}`), status: 400},
+		{name: "a registration of one member, 500 times", make: register(`{"redirect_uris":[]` + strings.Repeat(`,"scope":""`, 500) + `}`), status: 400},
+		{name: "nested claims", make: claims(`{"userinfo":{"a":{"value":` + nested(2000) + `}}}`), status: 303},
+		{name: "many claims", make: claims(`{"userinfo":{"a":null` + strings.ReplaceAll(members(400), ":1", ":null") + `}}`), status: 303},
 	}
 }
 
@@ -154,13 +160,13 @@ func jwtBurdens() (burdens []burden) {
 	for _, name := range slices.Sorted(maps.Keys(texts)) {
 		text := texts[name]
 		burdens = append(burdens,
-			burden{name: "J12 a hint " + name, make: hint(text), status: 303},
-			burden{name: "J12 a token " + name + " to /userinfo", make: bearer(text), status: 401},
-			burden{name: "J12 a token " + name + " to /revoke", make: revoking(text), status: 200},
-			burden{name: "J12 an assertion " + name, make: asserting(text), status: 401})
+			burden{name: "a hint " + name, make: hint(text), status: 303},
+			burden{name: "a token " + name + " to /userinfo", make: bearer(text), status: 401},
+			burden{name: "a token " + name + " to /revoke", make: revoking(text), status: 200},
+			burden{name: "an assertion " + name, make: asserting(text), status: 401})
 	}
 	million := strings.Repeat(".", 1_000_000)
 	return append(burdens,
-		burden{name: "J12 a million dots to /userinfo", make: bearer(million), status: 401, most: 4 * 1_000_000},
-		burden{name: "J12 a million dots to /revoke", make: revoking(million), status: 413, most: 4 * 1_000_000})
+		burden{name: "a million dots to /userinfo", make: bearer(million), status: 401, most: 4 * 1_000_000},
+		burden{name: "a million dots to /revoke", make: revoking(million), status: 413, most: 4 * 1_000_000})
 }

@@ -26,6 +26,7 @@ const (
 	clockMargin   = time.Minute      // and the storage's
 	maxAssertion  = 10 * time.Minute // what an assertion may live, at most
 	maxKeySet     = 64 << 10         // bytes of a client's key set
+	maxKeys       = 100              // keys in it
 	maxCandidates = 10               // keys that are tried on one signature
 	maxClientRSA  = 8192             // bits; larger ones take long
 )
@@ -44,11 +45,10 @@ type assertionClaims struct {
 
 // assertedClient is the client that an assertion is about, according to itself.
 func assertedClient(text string) string {
-	parts := strings.Split(limitTo(text, maxJWT), ".")
-	if len(parts) != 3 {
+	if !isJWT(text, maxHeader) {
 		return ""
 	}
-	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(text, ".")[1])
 	if err != nil {
 		return ""
 	}
@@ -63,7 +63,7 @@ func assertedClient(text string) string {
 // used before. An error that wraps ErrInvalidClient is the client's fault.
 func (s *Server) verifyAssertion(ctx context.Context, c *Client, text string) error {
 	fail := func(reason string) error { return clientFault(errors.New(reason)) }
-	if len(text) > maxJWT || strings.Count(text, ".") != 2 {
+	if !isJWT(text, maxHeader) {
 		return fail("the assertion is not a JWT")
 	}
 	algorithms := slices.DeleteFunc(slices.Clone(clientAlgorithms), func(alg jose.SignatureAlgorithm) bool {
@@ -169,7 +169,7 @@ func (s *Server) clientKeys(ctx context.Context, c *Client, since time.Time) ([]
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
-	if err := json.Unmarshal(text, &set); err != nil || set.Keys == nil {
+	if err := json.Unmarshal(text, &set); err != nil || set.Keys == nil || len(set.Keys) > maxKeys {
 		s.fetch.forget(c.JWKSURI)
 		return nil, clientFault(errors.New("the client's key set is none"))
 	}
@@ -187,5 +187,3 @@ func (s *Server) clientKeys(ctx context.Context, c *Client, since time.Time) ([]
 func clientFault(err error) error {
 	return &Error{Code: ErrInvalidClient, Description: errClientAuth.Description, Err: err}
 }
-
-func limitTo(s string, n int) string { return s[:min(n, len(s))] }

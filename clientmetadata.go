@@ -118,7 +118,7 @@ func (m *clientMetadata) check() error {
 func (s *Server) describedClient(m clientMetadata, offer []string) (*Client, error) {
 	scopes, err := parseScope(m.Scope)
 	if err != nil {
-		return nil, metadataFault("scope has a character that no scope may have")
+		return nil, metadataFault(asError(err).Description)
 	}
 	if scopes == nil {
 		scopes = slices.Clone(offer)

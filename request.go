@@ -169,6 +169,9 @@ func (s *Server) check(req *AuthorizeRequest) error {
 
 // checkOpenID validates what OpenID Connect Core, section 3.1.2.1 adds to a request.
 func (s *Server) checkOpenID(req *AuthorizeRequest) error {
+	if len(req.ACRValues) > maxParams { // each is compared with all before it
+		return &Error{Code: ErrInvalidRequest, Description: "acr_values has too many values"}
+	}
 	var err error
 	if req.claims, err = parseClaims(req.form.get("claims")); err != nil {
 		return err

@@ -32,10 +32,17 @@ func (r *Resource) understands(scope string) bool {
 // isScopeToken reports whether s is one scope (RFC 6749, section 3.3).
 func isScopeToken(s string) bool { return isPrintableASCII(s) && !strings.ContainsAny(s, `"\`) }
 
+// maxScopes is how many scopes one parameter may name. Each is compared with all before it,
+// which a stranger must not make long.
+const maxScopes = 500
+
 // parseScope splits a scope parameter, dropping repetitions.
 func parseScope(text string) ([]string, error) {
 	if text == "" {
 		return nil, nil
+	}
+	if strings.Count(text, " ") >= maxScopes {
+		return nil, &Error{Code: ErrInvalidScope, Description: "scope has too many values"}
 	}
 	scopes := make([]string, 0, 1+strings.Count(text, " "))
 	for s := range strings.SplitSeq(text, " ") {

@@ -75,7 +75,7 @@ const maxGrantID = 64 // bytes, and more than those that are made here have
 // Only the server's own keys are tried, each with its own algorithm; whatever else the
 // header says about keys is not looked at (RFC 8725, section 3).
 func (s *Server) readJWT(text, typ string) ([]byte, error) {
-	if len(text) > maxJWT || strings.Count(text, ".") != 2 || !isCanonical(text) {
+	if !isJWT(text, maxOwnHeader) || !isCanonical(text) {
 		return nil, errors.New("authwright: not a JWT")
 	}
 	keys := s.keys.at(s.now())
@@ -98,7 +98,17 @@ func (s *Server) readJWT(text, typ string) ([]byte, error) {
 	return payload, nil
 }
 
-const maxJWT = 16 << 10
+const (
+	maxJWT       = 16 << 10
+	maxOwnHeader = 512     // bytes of base64: algorithm, key and type
+	maxHeader    = 4 << 10 // of others, who add certificates
+)
+
+// isJWT reports whether text has the form of a JWT whose header has at most header bytes.
+// Reading a header costs a hundred times its size, and comes before the signature.
+func isJWT(text string, header int) bool {
+	return len(text) <= maxJWT && strings.Count(text, ".") == 2 && strings.IndexByte(text, '.') <= header
+}
 
 // isCanonical reports whether each segment of a JWT is the only spelling of what it says. Others
 // have line breaks, or bits in the last letter that nobody looks at.

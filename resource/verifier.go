@@ -19,6 +19,7 @@ var ErrInvalidToken = errors.New("resource: invalid token")
 
 const (
 	maxToken      = 16 << 10 // bytes
+	maxHeader     = 4 << 10  // of them
 	defaultLeeway = 10 * time.Second
 	maxLeeway     = time.Minute
 )

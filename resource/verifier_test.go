@@ -295,6 +295,7 @@ func TestTokenSize(t *testing.T) {
 		{"J12 a million dots and nothing else", strings.Repeat(".", 1_000_000), tooLarge},
 		{"J12 many dots", strings.Repeat("a.", 8000), malformed},
 		{"J12 a large claim", token(k, nil, object{"x": strings.Repeat("x", 16<<10)}), tooLarge},
+		{"J12 a long header", token(k, object{"x": strings.Repeat("x", 4<<10)}, nil), malformed},
 		{"J12 a deep header", sign(k, []byte(strings.Repeat("[", 12000)), payload(nil)), malformed},
 	})
 	t.Run("J12 a claim that is not too large", func(t *testing.T) {

@@ -1,0 +1,134 @@
+package integration_test
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// A pastime is a history before it has happened: what everybody is going to do. Which grant
+// and which token that is about shows only when it happens.
+type pastime struct {
+	lifetimes
+	skew  [3]time.Duration // by which the clocks of the servers are ahead
+	steps []step
+}
+
+// GoString keeps rapid from printing what the history itself says better.
+func (p pastime) GoString() string { return fmt.Sprintf("%d steps", len(p.steps)) }
+
+// A step is one request, or something else that happens.
+type step struct {
+	do     string
+	how    string // what is special about it
+	server int
+	grant  int // counted from the newest
+	token  int // likewise
+	who    int // of the clients, or of the users
+	scope  string
+	wait   time.Duration
+	lost   bool // the client does not get the answer
+
+	// The storage fails at a call, before or after it has carried it out.
+	failAt int
+	after  bool
+
+	// Somebody else does something just before a call of this request.
+	meanwhile   *step
+	meanwhileAt int
+}
+
+// What may happen, in an order that is well mixed in each part of it, because rapid favours
+// the beginning of a list.
+var everyStep = strings.Split("sign in,refresh,refresh,wait,refresh,authorize,consent,redeem,refresh,again,wait,sign in,revoke,refresh,redeem,consent,"+
+	"introspect,again,refresh,authorize,wait,consent,redeem,refresh,client,sign in,revoke,sweep,revoke grant,refresh,revoke subject,client", ",")
+
+// How things are done: the right way first.
+var everyHow = map[string][]string{
+	"consent": {"approve all", "approve one", "deny", "approve all", "approve none", "decide nothing", "in another browser", "as another user", "approve one"},
+	"redeem": {"", "", "by another client", "wrong verifier", "wrong redirect_uri", "", "no redirect_uri", "no verifier", "short verifier",
+		"wrong code", "wrong secret", "the refresh token"},
+	"refresh":    {"", "", "", "", "", "by another client", "", "a forged turn", "a forged lineage", "wrong secret", "the code"},
+	"revoke":     {"an access token", "a refresh token", "by another client", "the code", "a forged turn", "a forged lineage", "garbage", "wrong secret", "an access token"},
+	"introspect": {"by another client", "wrong secret", "by the client", "by a public client"},
+	"client":     {"disable", "enable", "enable", "withdraw write", "give write back"},
+	"authorize":  {"", "prompt=consent", "prompt=consent"},
+	"sign in":    {"", "", "prompt=consent"},
+}
+
+var everyWait = []time.Duration{
+	time.Second, 29 * time.Second, 30 * time.Second, 31 * time.Second, time.Minute, 5 * time.Second, 9 * time.Minute, 10 * time.Minute, 61 * time.Second,
+	time.Hour, 24 * time.Hour, 13 * 24 * time.Hour, 14 * 24 * time.Hour, 15 * time.Second, 15 * 24 * time.Hour, 40 * 24 * time.Hour,
+}
+
+var everyScope = []string{"read write", "read write", "read write offline_access", "read", "write", "read admin", "offline_access read", "admin"}
+
+// pastimes are all there are.
+var pastimes = rapid.Custom(func(t *rapid.T) (p pastime) {
+	// Either weeks, or so little that an hour brings the end near.
+	p.refresh, p.end = 14*24*time.Hour, 60*24*time.Hour
+	if rapid.IntRange(0, 3).Draw(t, "short") > 1 {
+		p.refresh, p.end = 65*time.Minute, 68*time.Minute
+	}
+	p.grace = rapid.SampledFrom([]time.Duration{30 * time.Second, 30 * time.Second, -1, 5 * time.Minute}).Draw(t, "grace")
+	for i := range p.skew {
+		p.skew[i] = time.Duration(rapid.SampledFrom([]int{0, 0, 1, 15, 29, 30, 7}).Draw(t, "skew")) * time.Second
+	}
+	t.Repeat(map[string]func(*rapid.T){"step": func(t *rapid.T) { p.steps = append(p.steps, drawStep(t, true)) }})
+	return p
+})
+
+func drawStep(t *rapid.T, whole bool) step {
+	draw := func(n int, what string) int { return rapid.IntRange(0, n-1).Draw(t, what) }
+	s := step{do: rapid.SampledFrom(everyStep).Draw(t, "do"), server: draw(3, "server"), grant: draw(3, "grant"), who: draw(8, "who")}
+	if !whole {
+		s.do = rapid.SampledFrom([]string{"refresh", "redeem", "refresh", "revoke", "again"}).Draw(t, "do")
+	}
+	if how := everyHow[s.do]; how != nil {
+		s.how = rapid.SampledFrom(how).Draw(t, "how")
+	}
+	switch s.do {
+	case "wait":
+		s.wait = rapid.SampledFrom(everyWait).Draw(t, "wait")
+		return s
+	case "authorize", "sign in":
+		s.scope = rapid.SampledFrom(everyScope).Draw(t, "scope")
+	case "refresh":
+		s.token = rapid.SampledFrom([]int{0, 0, 1, 0, 1, 2, 3}).Draw(t, "token")
+		s.scope = rapid.SampledFrom([]string{"", "", "", "read", "read write", "read admin", "write"}).Draw(t, "scope")
+	case "revoke", "introspect":
+		s.token = draw(3, "token")
+	}
+	s.lost = draw(4, "lost") == 3
+	if !whole {
+		return s
+	}
+	switch draw(8, "disturbed") {
+	case 2, 5:
+		s.failAt, s.after = 1+draw(5, "call"), rapid.Bool().Draw(t, "after")
+	case 3, 6:
+		if s.do == "refresh" || s.do == "redeem" || s.do == "revoke" || s.do == "again" {
+			other := drawStep(t, false)
+			s.meanwhile, s.meanwhileAt = &other, 2+draw(2, "call")
+			if draw(2, "same") == 0 {
+				s.meanwhile.grant = s.grant
+			}
+		}
+	}
+	return s
+}
+
+// disturbed says what happens to the storage during s.
+func (s *step) disturbed() string {
+	switch {
+	case s.meanwhile != nil:
+		return fmt.Sprintf(", overtaken before call %d", s.meanwhileAt)
+	case s.failAt > 0 && s.after:
+		return fmt.Sprintf(", call %d is carried out and fails", s.failAt)
+	case s.failAt > 0:
+		return fmt.Sprintf(", call %d fails", s.failAt)
+	}
+	return ""
+}

@@ -1,0 +1,109 @@
+package integration_test
+
+import (
+	"cmp"
+	"flag"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/authwright/authwright"
+)
+
+// historyCount is how many histories a test with Memory is made of. AUTHWRIGHT_HISTORIES
+// sets it.
+var historyCount = 400
+
+// historySteps is how long they are on average.
+const historySteps = 60
+
+// What rapid calls checks and steps are flags of the process. Those of the command line come
+// later, and win.
+func init() {
+	if n, err := strconv.Atoi(os.Getenv("AUTHWRIGHT_HISTORIES")); err == nil && n > 0 {
+		historyCount = n
+	}
+	for name, value := range map[string]int{"rapid.checks": historyCount, "rapid.steps": historySteps} {
+		if err := flag.Set(name, strconv.Itoa(value)); err != nil {
+			panic(err)
+		}
+	}
+	if err := flag.Set("rapid.nofailfile", "true"); err != nil {
+		panic(err)
+	}
+}
+
+// Servers whose clocks differ share a storage that fails now and then. Whatever their users,
+// clients and thieves do, in whatever order, each answer and all that is stored is what a
+// model of a page predicts.
+func TestHistories(t *testing.T) {
+	t.Parallel()
+	for name, open := range victimStores() {
+		if withoutEngine(name) {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store, _ := open(t)
+			count := historyCount / 16
+			if name == "memory" {
+				count = historyCount
+			}
+			seen := make(map[string]int)
+			done, failed := 0, false
+			rapid.Check(t, func(rt *rapid.T) {
+				p := pastimes.Draw(rt, "history")
+				if done >= count && !failed {
+					return // rapid has one number for all tests
+				}
+				done++
+				if name == "memory" {
+					store = new(authwright.Memory)
+				}
+				if err := p.happen(t, store, seen); err != nil {
+					failed = true
+					rt.Fatalf("%v", err)
+				}
+			})
+			t.Log(seen)
+			if name == "memory" && count >= 400 {
+				requireEventful(t, seen)
+			}
+		})
+	}
+}
+
+// requireEventful checks that everything has happened that histories should be about.
+func requireEventful(t *testing.T, seen map[string]int) {
+	t.Helper()
+	for _, what := range []string{
+		"asked for consent", "a consent is remembered", "replayed", "repeated within the grace", "lost", "saved, and said not to", "unavailable",
+		"revoked by a client", "forgotten", "cut short by the end",
+		"invalid_grant", "invalid_client", "invalid_request", "invalid_scope", "unauthorized_client", "unsupported_token_type", "temporarily_unavailable",
+	} {
+		require.Positive(t, seen[what], what)
+	}
+}
+
+// The model must be able to fail: each mistake of a storage shows in some history.
+func TestHistoriesFindMistakes(t *testing.T) {
+	t.Parallel()
+	for name, lie := range liars {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var found []string
+			for seed := 1; seed <= 60 && len(found) < 3; seed++ {
+				if err := pastimes.Example(seed).happen(t, lie(new(authwright.Memory)), make(map[string]int)); err != nil {
+					found = append(found, err.Error())
+				}
+			}
+			require.NotEmpty(t, found)
+			t.Log(slices.MinFunc(found, func(a, b string) int { return cmp.Compare(strings.Count(a, "\n"), strings.Count(b, "\n")) }))
+		})
+	}
+}

@@ -37,6 +37,7 @@ type chronicle struct {
 	lines   []string
 	depth   int
 	checked int
+	blind   bool // the storage is not looked into, as nobody else can
 	seen    map[string]int
 }
 
@@ -46,9 +47,9 @@ type divergence struct{ error }
 var chronicles atomic.Int64
 
 // happen lets p happen on a storage. The error tells the history up to where it went
-// wrong. What happened is counted in seen.
-func (p pastime) happen(t *testing.T, store victimStore, seen map[string]int) (err error) {
-	c := &chronicle{t: t, store: &meddler{victimStore: store}, skew: p.skew, suffix: fmt.Sprint(".", chronicles.Add(1)), seen: seen}
+// wrong. What happened is counted in seen. If it is blind, the storage is not looked into.
+func (p pastime) happen(t *testing.T, store victimStore, seen map[string]int, blind bool) (err error) {
+	c := &chronicle{blind: blind, t: t, store: &meddler{victimStore: store}, skew: p.skew, suffix: fmt.Sprint(".", chronicles.Add(1)), seen: seen}
 	defer func() {
 		switch d := recover().(type) {
 		case nil:
@@ -124,14 +125,7 @@ func (c *chronicle) do(s *step) {
 	case "wait":
 		c.clock = c.clock.Add(s.wait)
 	case "sign in":
-		if g := c.authorize(s); g != nil {
-			whole := *s
-			whole.failAt, whole.lost = 0, false
-			if g.stage == authwright.StageConsent {
-				c.answer(&whole, g, "approve all")
-			}
-			c.redeem(&whole, g, "")
-		}
+		c.signIn(s)
 	case "authorize":
 		c.authorize(s)
 	case "consent":
@@ -139,13 +133,19 @@ func (c *chronicle) do(s *step) {
 			c.answer(s, g, s.how)
 		}
 	case "redeem":
-		if g := c.pick(s, func(g *modelGrant) bool { return g.code != "" }); g != nil {
-			c.redeem(s, g, s.how)
+		g := c.pick(s, func(g *modelGrant) bool { return g.code != "" })
+		if g == nil || s.grant == 0 && g.stage != authwright.StageCode { // or else most would be replays
+			c.signIn(&step{do: "sign in", server: s.server, who: s.who, scope: "read write"})
+			return
 		}
+		c.redeem(s, g, s.how)
 	case "refresh":
-		if g := c.pick(s, (*modelGrant).hasRefresh); g != nil {
-			c.refresh(s, g)
+		g := c.pick(s, (*modelGrant).hasRefresh)
+		if g == nil || s.grant < 2 && !c.living(g) { // or else most refreshes would be of the dead
+			c.signIn(&step{do: "sign in", server: s.server, who: s.who, scope: "read write"})
+			return
 		}
+		c.refresh(s, g)
 	case "again":
 		if c.last != nil {
 			again := *c.last
@@ -164,20 +164,39 @@ func (c *chronicle) do(s *step) {
 	}
 }
 
+// signIn is everything up to the first tokens.
+func (c *chronicle) signIn(s *step) {
+	g := c.authorize(s)
+	if g == nil {
+		return
+	}
+	rest := *s
+	rest.failAt, rest.lost = 0, false
+	if g.stage == authwright.StageConsent {
+		c.answer(&rest, g, "approve all")
+	}
+	if g.code != "" {
+		c.redeem(&rest, g, "")
+	}
+}
+
 // pick is the grant that s is about, if there is one like that.
 func (c *chronicle) pick(s *step, like func(*modelGrant) bool) *modelGrant {
 	found := slices.DeleteFunc(slices.Clone(c.grants), func(g *modelGrant) bool { return !like(g) })
 	if len(found) == 0 {
 		return nil
 	}
-	if s.grant == 0 { // the dead would be too many
-		for _, g := range slices.Backward(found) {
-			if g.revoked() == revokes && c.clock.Before(g.expires) {
-				return g
-			}
+	if s.grant < 2 { // the dead would be too many
+		if living := slices.DeleteFunc(slices.Clone(found), func(g *modelGrant) bool { return !c.living(g) }); len(living) > 0 {
+			found = living
 		}
 	}
 	return found[max(0, len(found)-1-s.grant)]
+}
+
+// living reports whether something may still come of g.
+func (c *chronicle) living(g *modelGrant) bool {
+	return g.revoked() == revokes && c.clock.Before(g.expires)
 }
 
 func (g *modelGrant) hasRefresh() bool {

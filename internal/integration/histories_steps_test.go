@@ -50,27 +50,27 @@ var everyHow = map[string][]string{
 	"consent": {"approve all", "approve one", "deny", "approve all", "approve none", "decide nothing", "in another browser", "as another user", "approve one"},
 	"redeem": {"", "", "by another client", "wrong verifier", "wrong redirect_uri", "", "no redirect_uri", "no verifier", "short verifier",
 		"wrong code", "wrong secret", "the refresh token"},
-	"refresh":    {"", "", "", "", "", "by another client", "", "a forged turn", "a forged lineage", "wrong secret", "the code"},
+	"refresh":    {"", "", "", "", "", "", "", "", "by another client", "", "", "a forged turn", "", "a forged lineage", "wrong secret", "the code"},
 	"revoke":     {"an access token", "a refresh token", "by another client", "the code", "a forged turn", "a forged lineage", "garbage", "wrong secret", "an access token"},
 	"introspect": {"by another client", "wrong secret", "by the client", "by a public client"},
-	"client":     {"disable", "enable", "enable", "withdraw write", "give write back"},
+	"client":     {"enable", "withdraw write", "disable", "enable", "give write back", "enable"},
 	"authorize":  {"", "prompt=consent", "prompt=consent"},
 	"sign in":    {"", "", "prompt=consent"},
 }
 
 var everyWait = []time.Duration{
-	time.Second, 29 * time.Second, 30 * time.Second, 31 * time.Second, time.Minute, 5 * time.Second, 9 * time.Minute, 10 * time.Minute, 61 * time.Second,
-	time.Hour, 24 * time.Hour, 13 * 24 * time.Hour, 14 * 24 * time.Hour, 15 * time.Second, 15 * 24 * time.Hour, 40 * 24 * time.Hour,
+	time.Second, 29 * time.Second, 5 * time.Second, 30 * time.Second, 31 * time.Second, time.Minute, 15 * time.Second, 9 * time.Minute, 10 * time.Minute,
+	time.Hour, 61 * time.Second, 24 * time.Hour, 13 * 24 * time.Hour, 14 * 24 * time.Hour, 15 * 24 * time.Hour, 40 * 24 * time.Hour,
 }
 
 var everyScope = []string{"read write", "read write", "read write offline_access", "read", "write", "read admin", "offline_access read", "admin"}
 
 // pastimes are all there are.
 var pastimes = rapid.Custom(func(t *rapid.T) (p pastime) {
-	// Either weeks, or so little that an hour brings the end near.
+	// Either weeks, or so little that some minutes bring the end near.
 	p.refresh, p.end = 14*24*time.Hour, 60*24*time.Hour
 	if rapid.IntRange(0, 3).Draw(t, "short") > 1 {
-		p.refresh, p.end = 65*time.Minute, 68*time.Minute
+		p.refresh, p.end = 15*time.Minute, 18*time.Minute
 	}
 	p.grace = rapid.SampledFrom([]time.Duration{30 * time.Second, 30 * time.Second, -1, 5 * time.Minute}).Draw(t, "grace")
 	for i := range p.skew {
@@ -91,7 +91,11 @@ func drawStep(t *rapid.T, whole bool) step {
 	}
 	switch s.do {
 	case "wait":
-		s.wait = rapid.SampledFrom(everyWait).Draw(t, "wait")
+		waits := everyWait[:9]
+		if draw(8, "long") == 7 {
+			waits = everyWait
+		}
+		s.wait = rapid.SampledFrom(waits).Draw(t, "wait")
 		return s
 	case "authorize", "sign in":
 		s.scope = rapid.SampledFrom(everyScope).Draw(t, "scope")

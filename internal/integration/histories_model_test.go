@@ -29,6 +29,8 @@ type modelGrant struct {
 	code                   string // "" if nobody has seen it
 	chain                  []turn // refresh tokens, of which the last is alive
 	access                 []modelToken
+
+	redeemed, over bool // what no model is needed to know
 }
 
 // A turn is a refresh token. The text is empty while nobody has seen it, be it because the
@@ -55,8 +57,9 @@ type modelClient struct {
 
 // lifetimes are those that histories differ in.
 type lifetimes struct {
-	refresh, end time.Duration
-	grace        time.Duration // of a refresh; not positive for none
+	unused time.Duration // of a refresh token that nobody uses
+	end    time.Duration // of a grant
+	grace  time.Duration // of a refresh; not positive for none
 }
 
 // A model predicts what servers that share a storage answer, and what is stored then.
@@ -153,12 +156,13 @@ func (m *model) carryOut(g *modelGrant, after effectOn, now time.Time) {
 		}
 		g.version++
 		g.stage, g.rotated = authwright.StageActive, now
-		g.expires = now.Add(m.refresh)
+		g.expires = now.Add(m.unused)
 		if g.ends.Before(g.expires) {
 			g.expires = g.ends
 		}
 		g.chain = append(g.chain, turn{})
 	case revokes:
+		g.over = true
 		g.version++
 		g.stage, g.expires = authwright.StageRevoked, now.Add(historyAccess+time.Minute)
 	}

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -48,13 +46,13 @@ var chronicles atomic.Int64
 
 // happen lets p happen on a storage. The error tells the history up to where it went
 // wrong. What happened is counted in seen. If it is blind, the storage is not looked into.
-func (p pastime) happen(t *testing.T, store victimStore, seen map[string]int, blind bool) (err error) {
+func (p plan) happen(t *testing.T, store victimStore, seen map[string]int, blind bool) (err error) {
 	c := &chronicle{blind: blind, t: t, store: &meddler{victimStore: store}, skew: p.skew, suffix: fmt.Sprint(".", chronicles.Add(1)), seen: seen}
 	defer func() {
 		switch d := recover().(type) {
 		case nil:
 		case divergence:
-			err = fmt.Errorf("refresh tokens live %v and %v in all, grace %v, clocks ahead by %v\n%s\n%w", p.refresh, p.end, p.grace, p.skew, strings.Join(c.lines, "\n"), d.error)
+			err = fmt.Errorf("refresh tokens live %v and %v in all, grace %v, clocks ahead by %v\n%s\n%w", p.unused, p.end, p.grace, p.skew, strings.Join(c.lines, "\n"), d.error)
 		default:
 			panic(d)
 		}
@@ -69,9 +67,9 @@ func (p pastime) happen(t *testing.T, store victimStore, seen map[string]int, bl
 	return nil
 }
 
-func (c *chronicle) begin(p pastime) {
-	// Redis forgets by the real clock what has expired.
-	c.start = time.Now().Truncate(time.Second)
+func (c *chronicle) begin(p plan) {
+	// Redis forgets by the real clock what has expired. It must not be ahead of ours.
+	c.start = time.Now().Truncate(time.Second).Add(time.Hour)
 	c.clock = c.start
 	c.lifetimes, c.remembered = p.lifetimes, make(map[[2]string]*modelGrant)
 	c.clients = map[string]*modelClient{"c1": {secret: secretOf1, uri: c1URI}, "c2": {secret: secretOf2, uri: c2URI}, "p1": {uri: p1URI}}
@@ -85,19 +83,23 @@ func (c *chronicle) begin(p pastime) {
 	}
 	c.must(c.store.AddClient(c.t.Context(), &authwright.Client{ID: "rs" + c.suffix, Secrets: storedSecrets(secretOf2), GrantTypes: []string{}, Serves: []string{historyIssuer}}))
 	for i := range c.servers {
-		srv, err := authwright.NewServer(authwright.Config{
-			Issuer: historyIssuer, Storage: c.store, Index: c.store,
-			Authenticator: authwright.LoginRedirect("/login", "next", func(r *http.Request) (*authwright.User, error) {
-				return &authwright.User{Subject: r.Header.Get("User")}, nil
-			}),
-			SigningKeys:  []authwright.SigningKey{{Signer: historyKey}},
-			CodeLifetime: historyCode, AccessTokenLifetime: historyAccess, RefreshTokenLifetime: p.refresh,
-			RefreshTokenMaxLifetime: p.end, ConsentLifetime: historyConsent, RefreshGrace: p.grace,
-			Logger: slog.New(slog.DiscardHandler),
-			Now:    func() time.Time { return c.now(i) },
-		})
+		srv, err := authwright.NewServer(c.config(i))
 		c.must(err)
 		c.servers[i] = srv
+	}
+}
+
+func (c *chronicle) config(server int) authwright.Config {
+	return authwright.Config{
+		Issuer: historyIssuer, Storage: c.store, Index: c.store,
+		Authenticator: authwright.LoginRedirect("/login", "next", func(r *http.Request) (*authwright.User, error) {
+			return &authwright.User{Subject: r.Header.Get("User")}, nil
+		}),
+		SigningKeys:  []authwright.SigningKey{{Signer: historyKey}},
+		CodeLifetime: historyCode, AccessTokenLifetime: historyAccess, RefreshTokenLifetime: c.unused,
+		RefreshTokenMaxLifetime: c.end, ConsentLifetime: historyConsent, RefreshGrace: c.grace,
+		Logger: slog.New(slog.DiscardHandler),
+		Now:    func() time.Time { return c.now(server) },
 	}
 }
 
@@ -134,18 +136,18 @@ func (c *chronicle) do(s *step) {
 		}
 	case "redeem":
 		g := c.pick(s, func(g *modelGrant) bool { return g.code != "" })
-		if g == nil || s.grant == 0 && g.stage != authwright.StageCode { // or else most would be replays
-			c.signIn(&step{do: "sign in", server: s.server, who: s.who, scope: "read write"})
-			return
+		if g != nil && (s.grant > 0 || g.stage == authwright.StageCode) { // or else most would be replays
+			c.redeem(s, g, s.how)
+		} else {
+			c.signIn(s)
 		}
-		c.redeem(s, g, s.how)
 	case "refresh":
 		g := c.pick(s, (*modelGrant).hasRefresh)
-		if g == nil || s.grant < 2 && !c.living(g) { // or else most refreshes would be of the dead
-			c.signIn(&step{do: "sign in", server: s.server, who: s.who, scope: "read write"})
-			return
+		if g != nil && (s.grant == 2 || c.living(g)) { // or else most would be of the dead
+			c.refresh(s, g)
+		} else {
+			c.signIn(s)
 		}
-		c.refresh(s, g)
 	case "again":
 		if c.last != nil {
 			again := *c.last
@@ -164,14 +166,19 @@ func (c *chronicle) do(s *step) {
 	}
 }
 
-// signIn is everything up to the first tokens.
+// signIn is everything up to the first tokens. If s is to do something else, but has nothing
+// to do it with, the way is straight.
 func (c *chronicle) signIn(s *step) {
+	rest := step{server: s.server, who: s.who, scope: "read write"}
+	if s.do == "sign in" {
+		rest.scope = s.scope
+	} else {
+		s = &rest
+	}
 	g := c.authorize(s)
 	if g == nil {
 		return
 	}
-	rest := *s
-	rest.failAt, rest.lost = 0, false
 	if g.stage == authwright.StageConsent {
 		c.answer(&rest, g, "approve all")
 	}
@@ -206,57 +213,6 @@ func (g *modelGrant) hasRefresh() bool {
 // name is what the chronicle calls g.
 func (c *chronicle) name(g *modelGrant) string {
 	return fmt.Sprint("grant ", slices.Index(c.grants, g))
-}
-
-// send sends r to the server of s, whose storage fails as s says, or lets somebody else go
-// first.
-func (c *chronicle) send(s *step, r *http.Request) *httptest.ResponseRecorder {
-	at, overtake := s.failAt, (func())(nil)
-	if s.meanwhile != nil {
-		at, overtake = s.meanwhileAt, func() { c.nested(s.meanwhile) }
-	}
-	if c.depth > 0 {
-		at, overtake = 0, nil
-	}
-	c.store.prepare(at, s.after, overtake)
-	w := httptest.NewRecorder()
-	c.servers[s.server].ServeHTTP(w, r)
-	return w
-}
-
-// nested does what happens during another request.
-func (c *chronicle) nested(s *step) {
-	c.depth++
-	c.do(s)
-	c.depth--
-	c.store.prepare(0, false, nil)
-}
-
-// overtaken does what was to happen during s and has not, because s did not get that far.
-func (c *chronicle) overtaken(s *step) {
-	if s.meanwhile != nil && c.depth == 0 && c.store.at != 0 {
-		c.nested(s.meanwhile)
-	}
-}
-
-// post is a form of client, which may have the wrong secret.
-func (c *chronicle) post(path, client string, wrongSecret bool, f url.Values) *http.Request {
-	secret := secretOf2 // of rs
-	if m := c.clients[client]; m != nil {
-		secret = m.secret
-	}
-	if secret == "" && !wrongSecret {
-		f.Set("client_id", client+c.suffix)
-	}
-	r := httptest.NewRequest(http.MethodPost, historyIssuer+path, strings.NewReader(f.Encode()))
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	if wrongSecret {
-		secret = "wrong-" + secret
-	}
-	if secret != "" {
-		r.SetBasicAuth(client+c.suffix, url.QueryEscape(secret))
-	}
-	return r
 }
 
 // settle is what a request must be answered that should end as v, after what the storage

@@ -8,16 +8,16 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A pastime is a history before it has happened: what everybody is going to do. Which grant
+// A plan is a history before it has happened: what everybody is going to do. Which grant
 // and which token that is about shows only when it happens.
-type pastime struct {
+type plan struct {
 	lifetimes
 	skew  [3]time.Duration // by which the clocks of the servers are ahead
 	steps []step
 }
 
 // GoString keeps rapid from printing what the history itself says better.
-func (p pastime) GoString() string { return fmt.Sprintf("%d steps", len(p.steps)) }
+func (p plan) GoString() string { return fmt.Sprintf("%d steps", len(p.steps)) }
 
 // A step is one request, or something else that happens.
 type step struct {
@@ -65,12 +65,12 @@ var everyWait = []time.Duration{
 
 var everyScope = []string{"read write", "read write", "read write offline_access", "read", "write", "read admin", "offline_access read", "admin"}
 
-// pastimes are all there are.
-var pastimes = rapid.Custom(func(t *rapid.T) (p pastime) {
+// plans are all there are.
+var plans = rapid.Custom(func(t *rapid.T) (p plan) {
 	// Either weeks, or so little that some minutes bring the end near.
-	p.refresh, p.end = 14*24*time.Hour, 60*24*time.Hour
+	p.unused, p.end = 14*24*time.Hour, 60*24*time.Hour
 	if rapid.IntRange(0, 3).Draw(t, "short") > 1 {
-		p.refresh, p.end = 15*time.Minute, 18*time.Minute
+		p.unused, p.end = 15*time.Minute, 18*time.Minute
 	}
 	p.grace = rapid.SampledFrom([]time.Duration{30 * time.Second, 30 * time.Second, -1, 5 * time.Minute}).Draw(t, "grace")
 	for i := range p.skew {
@@ -115,7 +115,7 @@ func drawStep(t *rapid.T, whole bool) step {
 	case 3, 6:
 		if s.do == "refresh" || s.do == "redeem" || s.do == "revoke" || s.do == "again" {
 			other := drawStep(t, false)
-			s.meanwhile, s.meanwhileAt = &other, 2+draw(2, "call")
+			s.meanwhile, s.meanwhileAt = &other, 2+draw(3, "call")
 			if draw(2, "same") == 0 {
 				s.meanwhile.grant = s.grant
 			}

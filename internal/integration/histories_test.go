@@ -56,7 +56,7 @@ func TestHistories(t *testing.T) {
 			seen := make(map[string]int)
 			done, failed := 0, false
 			rapid.Check(t, func(rt *rapid.T) {
-				p := pastimes.Draw(rt, "history")
+				p := plans.Draw(rt, "history")
 				if done >= count && !failed {
 					return // rapid has one number for all tests
 				}
@@ -98,7 +98,7 @@ func TestHistoriesFindMistakes(t *testing.T) {
 			t.Parallel()
 			var found []string
 			for seed := 1; seed <= 200 && len(found) < 2; seed++ {
-				if err := pastimes.Example(seed).happen(t, lie(new(authwright.Memory)), make(map[string]int), true); err != nil {
+				if err := plans.Example(seed).happen(t, lie(new(authwright.Memory)), make(map[string]int), true); err != nil {
 					found = append(found, err.Error())
 				}
 			}

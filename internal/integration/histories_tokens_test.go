@@ -7,8 +7,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-
-	"github.com/authwright/authwright"
 )
 
 // A sentToken is a request to the token endpoint, which may be sent again.
@@ -16,108 +14,6 @@ type sentToken struct {
 	tokenRequest
 	form url.Values
 	what string
-}
-
-// authorize asks for a code, and returns the grant that came of it.
-func (c *chronicle) authorize(s *step) *modelGrant {
-	client := []string{"c1", "c1", "c2", "p1"}[s.who%4]
-	g := &modelGrant{client: client, subject: []string{"alice", "bob"}[s.who/4] + c.suffix, asked: strings.Fields(s.scope)}
-	q := asking("client_id", client+c.suffix, "redirect_uri", c.clients[client].uri, "scope", s.scope)
-	if s.how != "" {
-		q.Set("prompt", "consent")
-	}
-	now := c.now(s.server)
-	asks := s.how != "" || c.mustAsk(client, g.subject, g.asked, now)
-	w := c.send(s, c.browser(http.MethodGet, "/authorize?"+q.Encode(), g.subject, nil))
-	c.tell(s, "%s asks for %q, %s%s: %d %s", client, s.scope, g.subject, s.disturbed(), w.Code, outcomeOf(w))
-	switch {
-	case c.store.hit != nil:
-		c.unavailable(w)
-		return nil // if it has been saved, nobody knows of it
-	case c.clients[client].disabled:
-		c.page(w, http.StatusBadRequest)
-		return nil
-	case !within(g.asked, c.clients[client].scopes):
-		c.agree(c.redirected(w, client).Get("error") == "invalid_scope", "no invalid_scope: %s", w.Header().Get("Location"))
-		return nil
-	}
-	g.version, g.created = 1, now
-	if asks {
-		c.count("asked for consent")
-		m := consentQuestion.FindStringSubmatch(w.Body.String())
-		c.agree(w.Code == http.StatusOK && m != nil, "the user is not asked")
-		g.action, g.handle = strings.ReplaceAll(m[1], "&amp;", "&"), m[2]
-		g.cookie = strings.Split(w.Header().Get("Set-Cookie"), ";")[0]
-		g.id, g.stage, g.expires = c.grantOf(g.handle), authwright.StageConsent, now.Add(consentKept)
-		g.scopes = g.asked
-	} else {
-		c.count("a consent is remembered")
-		g.code = c.redirected(w, client).Get("code")
-		g.id, g.stage, g.expires, g.scopes = c.grantOf(g.code), authwright.StageCode, now.Add(historyCode), g.asked
-	}
-	c.grants = append(c.grants, g)
-	return g
-}
-
-// answer answers the consent page of g.
-func (c *chronicle) answer(s *step, g *modelGrant, how string) {
-	f := url.Values{"consent": {g.handle}, "decision": {"approve"}, "scope": g.asked}
-	cookie, user, granted := g.cookie, g.subject, g.asked
-	switch how {
-	case "approve one":
-		granted = g.asked[:1]
-	case "approve none":
-		granted = nil
-	case "deny":
-		f.Set("decision", "deny")
-	case "decide nothing":
-		f.Del("decision")
-	case "in another browser":
-		cookie = "__Host-authwright-browser=another"
-	case "as another user":
-		user = "mallory" + c.suffix
-	}
-	f["scope"] = append(slices.Clone(granted), "admin") // which was not asked for, or cannot be had
-	now := c.now(s.server)
-	w := c.send(s, c.browser(http.MethodPost, g.action, user, f, "Cookie", cookie))
-	c.tell(s, "%s, %s%s: %d %s", c.name(g), how, s.disturbed(), w.Code, outcomeOf(w))
-	h, late := c.store.hit, !now.Before(g.created.Add(consentOpen))
-	answered := g.stage != authwright.StageConsent
-	switch {
-	case h != nil && (h.call == "SaveGrant" || h.call == "Grant") && h.id != g.id:
-		// The consent could not be remembered, which is no reason to fail.
-	case h != nil && late && h.call == "Client": // of the page that explains it
-	case h != nil:
-		if h.saved {
-			c.decide(g, how, granted, now)
-		}
-		c.unavailable(w)
-		return
-	}
-	switch {
-	case answered:
-		c.page(w, http.StatusBadRequest)
-	case how == "in another browser":
-		c.page(w, http.StatusForbidden)
-	case late, c.clients[g.client].disabled:
-		c.page(w, http.StatusBadRequest)
-	case how == "as another user":
-		c.agree(w.Code == http.StatusSeeOther && strings.HasPrefix(w.Header().Get("Location"), "/authorize?"), "the request does not start again")
-	case how == "decide nothing" && len(granted) > 0:
-		c.page(w, http.StatusBadRequest)
-	default:
-		c.decide(g, how, granted, now)
-		q := c.redirected(w, g.client)
-		if g.stage == authwright.StageRevoked {
-			c.agree(q.Get("error") == "access_denied", "not denied: %s", q)
-			return
-		}
-		g.code = q.Get("code")
-		c.agree(c.grantOf(g.code) == g.id, "another grant's code")
-		if h == nil || h.saved {
-			c.remember(g, now)
-		}
-	}
 }
 
 // redeem presents the code of g.
@@ -230,11 +126,13 @@ func (c *chronicle) present(s *step, r *sentToken) {
 func (c *chronicle) receive(s *step, r *sentToken, v verdict, w *httptest.ResponseRecorder) {
 	g, now := r.g, c.now(s.server)
 	c.agree(w.Code == http.StatusOK, "refused, but it is to be granted: %s", w.Body)
+	c.agree(!g.over, "tokens after a revocation") // whatever the model says
 	var got struct {
 		issued
 		ExpiresIn int64 `json:"expires_in"`
 	}
 	c.must(json.Unmarshal(w.Body.Bytes(), &got))
+	c.agree(within(strings.Fields(got.Scope), g.asked), "the scope was never asked for: %q", got.Scope)
 	c.agree(got.Scope == strings.Join(v.token, " "), "the scope is %q, not %q", got.Scope, v.token)
 	expires := now.Add(historyAccess)
 	if g.ends.Before(expires) {
@@ -259,6 +157,8 @@ func (c *chronicle) receive(s *step, r *sentToken, v verdict, w *httptest.Respon
 	case v.after == nothing:
 		c.count("repeated within the grace")
 	case r.turn == theCode:
+		c.agree(!g.redeemed, "a code is redeemed twice")
+		g.redeemed = true
 		c.count("redeemed")
 	default:
 		c.count("refreshed")
@@ -267,5 +167,68 @@ func (c *chronicle) receive(s *step, r *sentToken, v verdict, w *httptest.Respon
 		c.count("lost")
 	} else {
 		live.held = true
+	}
+}
+
+// revoke sends a token of g to the revocation endpoint.
+func (c *chronicle) revoke(s *step, g *modelGrant) {
+	now, client, token := c.now(s.server), g.client, g.access[max(0, len(g.access)-1-s.token)]
+	text, expired := token.text, now.Unix() >= token.expires
+	i := g.held(s.token)
+	switch {
+	case s.how == "garbage":
+		text, expired = "garbage", false
+	case s.how == "the code":
+		text, expired = g.code, false
+	case i < 0 || s.how == "an access token" || s.token == 1 && !strings.HasPrefix(s.how, "a "):
+	case s.how == "a forged turn":
+		text, expired = c.forged(g.chain[i].text, 32), false
+	case s.how == "a forged lineage":
+		text, expired = c.forged(g.chain[i].text, 16), false
+	default:
+		text, expired = g.chain[i].text, false
+	}
+	how := s.how
+	if i < 0 && how == "a forged lineage" {
+		how = "an access token"
+	}
+	if how == "by another client" {
+		client = c.other(client)
+	}
+	w := c.send(s, c.post("/revoke", client, how == "wrong secret", url.Values{"token": {text}}))
+	c.tell(s, "%s revokes %s, %s%s: %d %s", client, c.name(g), how, s.disturbed(), w.Code, outcomeOf(w))
+	v := c.judgeRevocation(g, how, client, how == "wrong secret", expired)
+	if v = c.settle(g, v, now); v.err != "" {
+		c.refusedAs(w, v.err)
+	} else {
+		c.agree(w.Code == http.StatusOK, "the revocation is not confirmed")
+		c.count("revoked by a client")
+	}
+	c.overtaken(s)
+}
+
+// introspectAs asks about an access token of g as somebody who may not know, or may.
+func (c *chronicle) introspectAs(s *step, g *modelGrant) {
+	now, as, t := c.now(s.server), g.client, g.access[max(0, len(g.access)-1-s.token)]
+	switch s.how {
+	case "by another client":
+		as = map[string]string{"c1": "c2"}[g.client]
+		if as == "" {
+			as = "c1"
+		}
+	case "by a public client":
+		as = "p1"
+	}
+	w := c.send(s, c.post("/introspect", as, s.how == "wrong secret", url.Values{"token": {t.text}}))
+	c.tell(s, "%s introspects an access token of %s, %s%s: %d", as, c.name(g), s.how, s.disturbed(), w.Code)
+	switch {
+	case c.store.hit != nil:
+		c.refusedAs(w, "temporarily_unavailable")
+	case s.how == "wrong secret", c.clients[as].secret == "", c.clients[as].disabled:
+		c.refusedAs(w, "invalid_client")
+	default:
+		var got struct{ Active bool }
+		c.must(json.Unmarshal(w.Body.Bytes(), &got))
+		c.agree(got.Active == (as == g.client && c.alive(g, now) && now.Unix() < t.expires), "active: %t", got.Active)
 	}
 }

@@ -105,12 +105,14 @@ func (c *chronicle) answer(s *step, g *modelGrant, how string) {
 		c.decide(g, how, granted, now)
 		c.decided(g, w, now)
 	}
+	c.overtaken(s)
 }
 
 // decided checks that the client learns of a decision.
 func (c *chronicle) decided(g *modelGrant, w *httptest.ResponseRecorder, now time.Time) {
 	q := c.redirected(w, g.client)
 	if g.stage == authwright.StageRevoked {
+		c.count("denied")
 		c.agree(q.Get("error") == "access_denied" && !q.Has("code"), "not denied: %s", q)
 		return
 	}

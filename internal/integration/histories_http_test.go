@@ -13,7 +13,10 @@ import (
 func (c *chronicle) send(s *step, r *http.Request) *httptest.ResponseRecorder {
 	at, overtake := s.failAt, (func())(nil)
 	if s.meanwhile != nil {
-		at, overtake = s.meanwhileAt, func() { c.nested(s.meanwhile) }
+		at, overtake = s.meanwhileAt, func() {
+			c.count("overtaken")
+			c.nested(s.meanwhile)
+		}
 	}
 	if c.depth > 0 {
 		at, overtake = 0, nil

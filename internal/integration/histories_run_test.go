@@ -131,12 +131,19 @@ func (c *chronicle) do(s *step) {
 	case "authorize":
 		c.authorize(s)
 	case "consent":
-		if g := c.pick(s, func(g *modelGrant) bool { return g.handle != "" }); g != nil {
+		// A question that was answered is asked about seldom, and a code redeemed twice.
+		g := c.pick(s, func(g *modelGrant) bool {
+			return g.handle != "" && (s.grant == 2 || g.stage == authwright.StageConsent)
+		})
+		if g == nil {
+			g = c.authorize(&step{server: s.server, who: s.who, scope: s.scope, how: "prompt=consent"})
+		}
+		if g != nil {
 			c.answer(s, g, s.how)
 		}
 	case "redeem":
-		g := c.pick(s, func(g *modelGrant) bool { return g.code != "" })
-		if g != nil && (s.grant > 0 || g.stage == authwright.StageCode) { // or else most would be replays
+		g := c.pick(s, func(g *modelGrant) bool { return g.code != "" && (s.grant > 0 || g.stage == authwright.StageCode) })
+		if g != nil {
 			c.redeem(s, g, s.how)
 		} else {
 			c.signIn(s)
@@ -180,7 +187,11 @@ func (c *chronicle) signIn(s *step) {
 		return
 	}
 	if g.stage == authwright.StageConsent {
-		c.answer(&rest, g, "approve all")
+		how := "approve all"
+		if s.how == "approve one" {
+			how = s.how
+		}
+		c.answer(&rest, g, how)
 	}
 	if g.code != "" {
 		c.redeem(&rest, g, "")

@@ -55,7 +55,7 @@ var everyHow = map[string][]string{
 	"introspect": {"by another client", "wrong secret", "by the client", "by a public client"},
 	"client":     {"enable", "withdraw write", "disable", "enable", "give write back", "enable"},
 	"authorize":  {"", "prompt=consent", "prompt=consent"},
-	"sign in":    {"", "", "prompt=consent"},
+	"sign in":    {"", "approve one", "", "prompt=consent"},
 }
 
 var everyWait = []time.Duration{
@@ -63,7 +63,7 @@ var everyWait = []time.Duration{
 	time.Hour, 61 * time.Second, 24 * time.Hour, 13 * 24 * time.Hour, 14 * 24 * time.Hour, 15 * 24 * time.Hour, 40 * 24 * time.Hour,
 }
 
-var everyScope = []string{"read write", "read write", "read write offline_access", "read", "write", "read admin", "offline_access read", "admin"}
+var everyScope = []string{"read write", "read write offline_access", "read write", "read", "write", "offline_access read", "read admin", "admin"}
 
 // plans are all there are.
 var plans = rapid.Custom(func(t *rapid.T) (p plan) {
@@ -76,16 +76,21 @@ var plans = rapid.Custom(func(t *rapid.T) (p plan) {
 	for i := range p.skew {
 		p.skew[i] = time.Duration(rapid.SampledFrom([]int{0, 0, 1, 15, 29, 30, 7}).Draw(t, "skew")) * time.Second
 	}
-	t.Repeat(map[string]func(*rapid.T){"step": func(t *rapid.T) { p.steps = append(p.steps, drawStep(t, true)) }})
+	t.Repeat(map[string]func(*rapid.T){"step": func(t *rapid.T) { p.steps = append(p.steps, drawStep(t, everyStep, false)) }})
 	return p
 })
 
-func drawStep(t *rapid.T, whole bool) step {
+// What may happen during another request.
+var (
+	duringAnswers = []string{"consent"}
+	duringTokens  = []string{"refresh", "redeem", "refresh", "revoke", "again", "revoke grant", "revoke subject"}
+)
+
+// drawStep draws one of steps, which is disturbed now and then if undisturbed does not say
+// otherwise.
+func drawStep(t *rapid.T, steps []string, undisturbed bool) step {
 	draw := func(n int, what string) int { return rapid.IntRange(0, n-1).Draw(t, what) }
-	s := step{do: rapid.SampledFrom(everyStep).Draw(t, "do"), server: draw(3, "server"), grant: draw(3, "grant"), who: draw(8, "who")}
-	if !whole {
-		s.do = rapid.SampledFrom([]string{"refresh", "redeem", "refresh", "revoke", "again"}).Draw(t, "do")
-	}
+	s := step{do: rapid.SampledFrom(steps).Draw(t, "do"), server: draw(3, "server"), grant: draw(3, "grant"), who: draw(8, "who")}
 	if how := everyHow[s.do]; how != nil {
 		s.how = rapid.SampledFrom(how).Draw(t, "how")
 	}
@@ -96,8 +101,7 @@ func drawStep(t *rapid.T, whole bool) step {
 			waits = everyWait
 		}
 		s.wait = rapid.SampledFrom(waits).Draw(t, "wait")
-		return s
-	case "authorize", "sign in":
+	case "authorize", "sign in", "consent":
 		s.scope = rapid.SampledFrom(everyScope).Draw(t, "scope")
 	case "refresh":
 		s.token = rapid.SampledFrom([]int{0, 0, 1, 0, 1, 2, 3}).Draw(t, "token")
@@ -106,22 +110,35 @@ func drawStep(t *rapid.T, whole bool) step {
 		s.token = draw(3, "token")
 	}
 	s.lost = draw(4, "lost") == 3
-	if !whole {
+	if undisturbed {
 		return s
 	}
 	switch draw(8, "disturbed") {
 	case 2, 5:
 		s.failAt, s.after = 1+draw(5, "call"), rapid.Bool().Draw(t, "after")
 	case 3, 6:
-		if s.do == "refresh" || s.do == "redeem" || s.do == "revoke" || s.do == "again" {
-			other := drawStep(t, false)
-			s.meanwhile, s.meanwhileAt = &other, 2+draw(3, "call")
-			if draw(2, "same") == 0 {
-				s.meanwhile.grant = s.grant
-			}
-		}
+		s.overtake(t)
 	}
 	return s
+}
+
+// overtake lets something happen during s that may get in its way.
+func (s *step) overtake(t *rapid.T) {
+	during, calls := duringTokens, 4
+	switch s.do {
+	case "refresh", "redeem", "revoke", "again":
+	case "consent":
+		if during, calls = duringAnswers, 3; !strings.HasPrefix(s.how, "approve") && s.how != "deny" {
+			return
+		}
+	default:
+		return
+	}
+	other := drawStep(t, during, true)
+	if s.do == "consent" || !rapid.Bool().Draw(t, "another") {
+		other.grant = s.grant
+	}
+	s.meanwhile, s.meanwhileAt = &other, rapid.IntRange(2, calls).Draw(t, "call")
 }
 
 // disturbed says what happens to the storage during s.

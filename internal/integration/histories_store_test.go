@@ -163,7 +163,7 @@ var liars = map[string]func(victimStore) victimStore{
 		return altering(s, func(g *authwright.Grant) { g.Sealed = nil })
 	},
 	"does not keep the end": func(s victimStore) victimStore {
-		return altering(s, func(g *authwright.Grant) { g.EndsAt = g.EndsAt.Add(time.Second) })
+		return altering(s, func(g *authwright.Grant) { g.EndsAt = g.EndsAt.Add(time.Minute) })
 	},
 	"does not keep when it was rotated": func(s victimStore) victimStore {
 		return altering(s, func(g *authwright.Grant) { g.RotatedAt = g.RotatedAt.Truncate(time.Minute) })

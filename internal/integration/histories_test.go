@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -14,8 +15,10 @@ import (
 	"github.com/authwright/authwright"
 )
 
-// historyCount is how many histories a test with Memory is made of. AUTHWRIGHT_HISTORIES
-// sets it.
+// historyCount is how many histories there are with Memory; with databases there are a
+// twentieth. For more of them:
+//
+//	AUTHWRIGHT_HISTORIES=20000 go test -run TestHistories -timeout 0 .
 var historyCount = 400
 
 // historySteps is how long they are on average.
@@ -82,7 +85,7 @@ func requireEventful(t *testing.T, seen map[string]int) {
 	t.Helper()
 	for _, what := range []string{
 		"asked for consent", "a consent is remembered", "replayed", "repeated within the grace", "lost", "saved, and said not to", "unavailable",
-		"revoked by a client", "forgotten", "cut short by the end",
+		"revoked by a client", "forgotten", "cut short by the end", "overtaken", "denied", "declined offline_access",
 		"invalid_grant", "invalid_client", "invalid_request", "invalid_scope", "unauthorized_client", "unsupported_token_type", "temporarily_unavailable",
 	} {
 		require.Positive(t, seen[what], what)
@@ -106,4 +109,19 @@ func TestHistoriesFindMistakes(t *testing.T) {
 			t.Log(slices.MinFunc(found, func(a, b string) int { return cmp.Compare(len(a), len(b)) }))
 		})
 	}
+}
+
+// The grace is measured by the clock of the server that is asked.
+func TestHistoryOfTwoTabs(t *testing.T) {
+	t.Parallel()
+	p := plan{lifetimes: lifetimes{unused: time.Hour, end: time.Hour, grace: 30 * time.Second}, skew: [3]time.Duration{0, 29 * time.Second, 30 * time.Second}}
+	p.steps = []step{{do: "sign in", scope: "read"}, {do: "refresh"}, {do: "refresh", token: 1, server: 1}}
+	seen := make(map[string]int)
+	require.NoError(t, p.happen(t, new(authwright.Memory), seen, false))
+	require.Equal(t, 1, seen["repeated within the grace"])
+	require.Zero(t, seen["replayed"])
+	p.steps[2].server = 2 // where the grace is over at once
+	require.NoError(t, p.happen(t, new(authwright.Memory), seen, false))
+	require.Equal(t, 1, seen["repeated within the grace"])
+	require.Equal(t, 1, seen["replayed"])
 }

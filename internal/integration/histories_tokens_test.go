@@ -144,6 +144,7 @@ func (c *chronicle) receive(s *step, r *sentToken, v verdict, w *httptest.Respon
 	live := &g.chain[len(g.chain)-1]
 	switch {
 	case g.online:
+		c.count("declined offline_access")
 		c.agree(got.Refresh == "", "a refresh token without offline_access")
 		return
 	case live.text == "":

@@ -114,7 +114,8 @@ type Config struct {
 
 	// RefreshGrace is how long after a refresh the same refresh token may be sent
 	// again, by a client that lost the answer or has two tabs; it gets the same
-	// successor. 30 seconds if zero, none if negative, five minutes at most.
+	// successor. 30 seconds if zero, none if negative, five minutes at most. Replicas
+	// whose clocks differ make it longer or shorter by the difference.
 	RefreshGrace time.Duration
 
 	// ConsentLifetime is how long a consent is remembered: a year if zero.

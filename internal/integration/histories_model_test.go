@@ -120,7 +120,7 @@ func (m *model) judge(r *tokenRequest, now time.Time) verdict {
 		return invalid // whoever is not the rightful one changes nothing
 	case r.turn == theCode && g.stage == authwright.StageCode, r.turn >= 0 && r.turn == len(g.chain)-1:
 		return m.tokens(r, advances)
-	case r.turn >= 0 && r.turn == len(g.chain)-2 && now.Before(g.rotated.Add(m.grace)):
+	case m.grace > 0 && r.turn >= 0 && r.turn == len(g.chain)-2 && now.Before(g.rotated.Add(m.grace)):
 		return m.tokens(r, nothing)
 	}
 	return verdict{err: "invalid_grant", after: revokes}

@@ -47,12 +47,14 @@ var chronicles atomic.Int64
 // happen lets p happen on a storage. The error tells the history up to where it went
 // wrong. What happened is counted in seen. If it is blind, the storage is not looked into.
 func (p plan) happen(t *testing.T, store victimStore, seen map[string]int, blind bool) (err error) {
-	c := &chronicle{blind: blind, t: t, store: &meddler{victimStore: store}, skew: p.skew, suffix: fmt.Sprint(".", chronicles.Add(1)), seen: seen}
+	c := &chronicle{blind: blind, t: t, store: &meddler{victimStore: store}, skew: p.skew, suffix: fmt.Sprint("~", chronicles.Add(1)), seen: seen}
 	defer func() {
 		switch d := recover().(type) {
 		case nil:
 		case divergence:
-			err = fmt.Errorf("refresh tokens live %v and %v in all, grace %v, clocks ahead by %v\n%s\n%w", p.unused, p.end, p.grace, p.skew, strings.Join(c.lines, "\n"), d.error)
+			// It must be the same each time, or rapid takes it for another error.
+			text := fmt.Sprintf("%s\n%s\n%v", p.settings(), strings.Join(c.lines, "\n"), d.error)
+			err = errors.New(strings.ReplaceAll(text, c.suffix, ""))
 		default:
 			panic(d)
 		}

@@ -19,6 +19,10 @@ type plan struct {
 // GoString keeps rapid from printing what the history itself says better.
 func (p plan) GoString() string { return fmt.Sprintf("%d steps", len(p.steps)) }
 
+func (p plan) settings() string {
+	return fmt.Sprintf("refresh tokens live %v and %v in all, grace %v, clocks ahead by %v", p.unused, p.end, p.grace, p.skew)
+}
+
 // A step is one request, or something else that happens.
 type step struct {
 	do     string

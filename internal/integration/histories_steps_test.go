@@ -73,8 +73,11 @@ var everyScope = []string{"read write", "read write offline_access", "read write
 var plans = rapid.Custom(func(t *rapid.T) (p plan) {
 	// Either weeks, or so little that some minutes bring the end near.
 	p.unused, p.end = 14*24*time.Hour, 60*24*time.Hour
-	if rapid.IntRange(0, 3).Draw(t, "short") > 1 {
+	switch rapid.IntRange(0, 3).Draw(t, "short") {
+	case 2:
 		p.unused, p.end = 15*time.Minute, 18*time.Minute
+	case 3:
+		p.unused, p.end = historyAccess, 18*time.Minute // the least that there may be
 	}
 	p.grace = rapid.SampledFrom([]time.Duration{30 * time.Second, 30 * time.Second, -1, 5 * time.Minute}).Draw(t, "grace")
 	for i := range p.skew {

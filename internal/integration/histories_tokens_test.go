@@ -135,9 +135,9 @@ func (c *chronicle) receive(s *step, r *sentToken, v verdict, w *httptest.Respon
 	c.agree(within(strings.Fields(got.Scope), g.asked), "the scope was never asked for: %q", got.Scope)
 	c.agree(got.Scope == strings.Join(v.token, " "), "the scope is %q, not %q", got.Scope, v.token)
 	expires := now.Add(historyAccess)
-	if g.ends.Before(expires) {
+	if g.expires.Before(expires) { // or else nobody could revoke it
 		c.count("cut short by the end")
-		expires = g.ends
+		expires = g.expires
 	}
 	c.agree(got.ExpiresIn == expires.Unix()-now.Unix(), "it expires in %d", got.ExpiresIn)
 	g.access = append(g.access, modelToken{got.Access, v.token, expires.Unix()})

@@ -73,7 +73,7 @@ func TestHistories(t *testing.T) {
 				}
 			})
 			t.Log(seen)
-			if name == "memory" && count >= 400 {
+			if name == "memory" && done >= 400 {
 				requireEventful(t, seen)
 			}
 		})

@@ -107,14 +107,15 @@ type Config struct {
 	AccessTokenLifetime time.Duration
 
 	// A refresh token dies when it has not been used for RefreshTokenLifetime,
-	// 14 days if zero, and in any case RefreshTokenMaxLifetime after the user
-	// consented, 90 days if zero. Rotation never extends the latter.
+	// 14 days if zero, and in any case RefreshTokenMaxLifetime after its code was
+	// redeemed, 90 days if zero. Rotation never extends the latter.
 	RefreshTokenLifetime    time.Duration
 	RefreshTokenMaxLifetime time.Duration
 
 	// RefreshGrace is how long after a refresh the same refresh token may be sent
 	// again, by a client that lost the answer or has two tabs; it gets the same
-	// successor. 30 seconds if zero, none if negative, five minutes at most.
+	// successor. 30 seconds if zero, none if negative, five minutes at most. Replicas
+	// whose clocks differ make it longer or shorter by the difference.
 	RefreshGrace time.Duration
 
 	// ConsentLifetime is how long a consent is remembered: a year if zero.

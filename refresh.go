@@ -33,7 +33,8 @@ func (s *Server) judgeRefresh(g *Grant, sec secret) (move, error) {
 	if same(g.Turn, turn) {
 		return advance, nil
 	}
-	if same(g.Previous, turn) && s.now().Before(g.RotatedAt.Add(s.cfg.RefreshGrace)) {
+	// Without grace there is none at a server whose clock is behind, either.
+	if s.cfg.RefreshGrace > 0 && same(g.Previous, turn) && s.now().Before(g.RotatedAt.Add(s.cfg.RefreshGrace)) {
 		if _, ok := g.successor(sec); ok {
 			return repeat, nil
 		}

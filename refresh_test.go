@@ -290,6 +290,14 @@ func TestRefreshRetry(t *testing.T) {
 		refused(t, w.token(refreshForm(lost["refresh_token"].(string)), "web", webSecret), "invalid_grant")
 		w.dead(t, lost)
 	})
+	t.Run("RT-09 the grace can be switched off where clocks differ", func(t *testing.T) {
+		w := newWorld(t, func(cfg *authwright.Config) { cfg.RefreshGrace = -1 })
+		lost := w.tokens()
+		w.rotated(t, lost)
+		w.advance(-30 * time.Second) // as at a replica whose clock is behind
+		refused(t, w.token(refreshForm(lost["refresh_token"].(string)), "web", webSecret), "invalid_grant")
+		w.dead(t, lost)
+	})
 	t.Run("RT-09 a retry is no way past the scope or the client", func(t *testing.T) {
 		w := newWorld(t)
 		lost := w.tokens()

@@ -29,6 +29,14 @@ func TestRefreshLifetime(t *testing.T) {
 		w.advance(time.Hour)
 		refused(t, w.token(refreshForm(refreshTokenOf(tokens)), "web", webSecret), "invalid_grant")
 	})
+	t.Run("RT-10 no access token outlives its grant", func(t *testing.T) {
+		w := newWorld(t, func(cfg *authwright.Config) { cfg.RefreshTokenLifetime = 10 * time.Minute }) // that of access tokens
+		lost := w.tokens()
+		w.rotated(t, lost)
+		w.advance(20 * time.Second)
+		again := w.rotated(t, lost) // a retry, which does not start the time anew
+		require.Equal(t, 580.0, again["expires_in"])
+	})
 	t.Run("RT-11 rotation does not move the end", func(t *testing.T) {
 		w := newWorld(t)
 		tokens := w.tokens()

@@ -207,7 +207,7 @@ func (s *Server) newTokens(ctx context.Context, c *Client, g *Grant, next *secre
 	}
 	openID := next != nil && s.isOpenID(t.Scopes)
 	t.Scopes = s.meaningful(t.Scopes, t.Resources)
-	expires := earlier(now.Add(s.cfg.AccessTokenLifetime), g.EndsAt)
+	expires := earlier(now.Add(s.cfg.AccessTokenLifetime), g.ExpiresAt) // or else nobody could revoke it
 	scope := strings.Join(t.Scopes, " ")
 	access, err := s.accessToken(ctx, &t, scope, now, expires)
 	if err != nil {

@@ -16,7 +16,8 @@
 // make it shorter, and -raw keeps the output for benchstat. Budgets are in ratio/budgets.go.
 //
 // Processor time is that of the process (getrusage), so that the collector counts, which
-// works on another core. Rounds are of everything, so that what slows the machine slows all.
+// works on another core. Rounds are of everything, so that what slows the machine slows all;
+// and what is compared with a signature is so in turns of milliseconds, for the same reason.
 //
 // The benchmarks are also there by themselves:
 //

@@ -68,7 +68,7 @@ func newAuthwright(_ string, key crypto.Signer) (*implementation, error) {
 }
 
 // each runs a benchmark for all algorithms and candidates for which there is one.
-func each(b *testing.B, has func(c candidate, alg string) bool, run func(b *testing.B, impl *implementation)) {
+func each(b *testing.B, has func(c candidate, alg string) bool, run func(b *testing.B, impl *implementation, sign func())) {
 	for _, alg := range algorithms {
 		b.Run("alg="+alg, func(b *testing.B) {
 			for _, c := range candidates {
@@ -78,7 +78,7 @@ func each(b *testing.B, has func(c candidate, alg string) bool, run func(b *test
 				b.Run("impl="+c.name, func(b *testing.B) {
 					impl, err := c.open(alg, keyFor(b, alg))
 					require.NoError(b, err)
-					run(b, impl)
+					run(b, impl, signing(b, alg))
 				})
 			}
 		})

@@ -3,6 +3,7 @@ package bench_test
 import (
 	"runtime"
 	"runtime/metrics"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -29,20 +30,62 @@ func measure(b *testing.B, op func()) {
 	reportCPU(b, begin)
 }
 
-// measureParallel is measure on as many goroutines as there are cores; op makes what one
+// measureAgainst is measure, and compares op with base in turns of some milliseconds, which
+// the noise of a shared machine hits alike. The ratio is of all the processor time in the turns.
+func measureAgainst(b *testing.B, op, base func()) {
+	measure(b, op)
+	const turns, turn = 150, 3 * time.Millisecond
+	ops, bases := until(turn, op), until(turn, base)
+	var spent [2]time.Duration
+	for start := time.Now(); time.Since(start) < turns*2*turn; {
+		begin := cpu()
+		repeat(ops, op)
+		between := cpu()
+		repeat(bases, base)
+		spent[0] += between - begin
+		spent[1] += cpu() - between
+	}
+	b.ReportMetric(float64(spent[0])/float64(spent[1])*float64(bases)/float64(ops), "x-base")
+}
+
+// measureScaling compares what two cores do with what one does, in turns. Op makes what one
 // goroutine repeats.
-func measureParallel(b *testing.B, op func() func()) {
-	b.ReportAllocs()
-	runtime.GC()
-	begin := cpu()
-	b.ResetTimer()
-	b.RunParallel(func(pb *testing.PB) {
-		repeated := op()
-		for pb.Next() {
-			repeated()
+func measureScaling(b *testing.B, op func() func()) {
+	const turns, turn = 20, 20 * time.Millisecond
+	first, second := op(), op()
+	n := until(turn, first)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for b.Loop() {
+		var one, two time.Duration
+		for range turns {
+			runtime.GOMAXPROCS(1)
+			begin := time.Now()
+			repeat(n, first)
+			one += time.Since(begin)
+			runtime.GOMAXPROCS(2)
+			begin = time.Now()
+			var wg sync.WaitGroup
+			wg.Go(func() { repeat(n, first) })
+			repeat(n, second)
+			wg.Wait()
+			two += time.Since(begin)
 		}
-	})
-	reportCPU(b, begin)
+		b.ReportMetric(2*float64(one)/float64(two), "x-one")
+	}
+}
+
+// until is how often op can be done in d, more or less.
+func until(d time.Duration, op func()) (n int) {
+	for begin := time.Now(); time.Since(begin) < d; n++ {
+		op()
+	}
+	return max(n, 1)
+}
+
+func repeat(n int, op func()) {
+	for range n {
+		op()
+	}
 }
 
 // measureCollected is measure where the live heap is large. A collection is then so rare and

@@ -53,7 +53,9 @@ func (r *results) judge(name string) (text, verdict string) {
 			parts = append(parts, fmt.Sprintf(format+" of "+format+" "+what, is, most))
 			within = within && is <= most
 		}
-		if base := r.median(b.against, cpuUnit); base > 0 {
+		if turns := r.median(name, "x-base"); turns > 0 && b.ratio > 0 {
+			compare(turns, b.ratio, "%.2f", "× "+b.against)
+		} else if base := r.median(b.against, cpuUnit); base > 0 {
 			compare(r.median(name, cpuUnit)/base, b.ratio, "%.2f", "× "+b.against)
 		} else if b.against != "" {
 			return "not measured: " + b.against, ""

@@ -52,6 +52,8 @@ func measureAgainst(b *testing.B, op, base func()) {
 // goroutine repeats.
 func measureScaling(b *testing.B, op func() func()) {
 	const turns, turn = 20, 20 * time.Millisecond
+	ballast := make([]byte, 50<<20) // as of a hundred thousand grants, or the collector would hardly do anything else
+	defer runtime.KeepAlive(ballast)
 	first, second := op(), op()
 	n := until(turn, first)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))

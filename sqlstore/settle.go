@@ -12,9 +12,9 @@ import (
 )
 
 // settling is how long a save whose reply did not come is looked after: long enough for a
-// connection that was reset and for a database that starts again after a crash, and so
-// short that a server whose database is gone soon says so.
-const settling = 2 * time.Second
+// connection that was reset and for a database that starts again after a crash. Only saves
+// that were under way wait for that; all else fails when it reads, at once.
+const settling = 8 * time.Second
 
 // settle finds out how a save ended that returned err, if that leaves it open, by saving
 // again. Of any number of the same saves the database carries out one, whenever they

@@ -112,7 +112,7 @@ func (r *results) printScaling(w io.Writer) {
 			fmt.Fprintln(w, header)
 			header = ""
 		}
-		work, impl, _ := fields(work)
+		work, impl, _ := fields(strings.TrimSuffix(work, "-2"))
 		times, budget, verdict := r.median(name, "x-one"), "", ""
 		if impl == "authwright" {
 			budget, verdict = fmt.Sprintf("≥ %.1f", scaling), okay(times >= scaling)

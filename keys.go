@@ -110,7 +110,7 @@ type keyView struct {
 	signing map[jose.SignatureAlgorithm]*signingKey
 	access  *signingKey // signs access tokens
 	byID    map[string]*signingKey
-	types   map[string]string // of the JWTs that these keys sign, by header segment
+	headers map[string]*signingKey // by the header segment of the access tokens they sign
 
 	algorithms []jose.SignatureAlgorithm // of all keys
 	jwks       document
@@ -167,7 +167,7 @@ func viewKeys(keys []*signingKey, now time.Time, keep time.Duration) (*keyView, 
 	v := &keyView{
 		signing: make(map[jose.SignatureAlgorithm]*signingKey),
 		byID:    make(map[string]*signingKey),
-		types:   make(map[string]string),
+		headers: make(map[string]*signingKey),
 	}
 	change := func(t time.Time) {
 		if t.After(now) && (v.until.IsZero() || t.Before(v.until)) {
@@ -178,9 +178,7 @@ func viewKeys(keys []*signingKey, now time.Time, keep time.Duration) (*keyView, 
 	for _, k := range keys {
 		change(k.from)
 		v.byID[k.public.KeyID] = k // for as long as it is there: hints are old ID tokens
-		for typ, header := range k.headers {
-			v.types[header] = typ
-		}
+		v.headers[k.headers[typeAccessToken]] = k
 		if retired := k.retired(keys, keep); !retired.IsZero() {
 			change(retired)
 			if !now.Before(retired) {

@@ -3,6 +3,7 @@ package authwright
 import (
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -10,14 +11,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
+	"strings"
 
 	"github.com/go-jose/go-jose/v4"
 )
 
 // This page makes a JWS of what this server says itself: two segments and a signature, by a
-// key that was checked when it was configured (RFC 7515, section 7.1). go-jose would take a
-// quarter of a signature longer to assemble the same bytes; it reads everything that comes
-// from outside, and the tests hold the two against each other.
+// key that was checked when it was configured (RFC 7515, section 7.1), and recognises one that
+// comes back. go-jose would take a quarter of a signature longer to assemble the same bytes; it
+// reads all that others have written, and the tests hold the two against each other.
 
 // sign returns payload as a JWT of type typ.
 func (k *signingKey) sign(typ string, payload []byte) ([]byte, error) {
@@ -51,6 +54,29 @@ func (k *signingKey) signature(input []byte) ([]byte, error) {
 	}
 	digest := sha256.Sum256(input)
 	return k.signer.Sign(randomness(k.signer), digest[:], opts)
+}
+
+// signed reports whether text is a JWS that k has signed, in the only spelling there is.
+func (k *signingKey) signed(text string) bool {
+	i := strings.LastIndexByte(text, '.')
+	signature, err := strictBase64.DecodeString(text[i+1:])
+	if i < 0 || err != nil || base64.RawURLEncoding.EncodedLen(len(signature)) != len(text)-i-1 {
+		return false
+	}
+	input := []byte(text[:i])
+	digest := sha256.Sum256(input)
+	switch public := k.public.Key.(type) {
+	case *ecdsa.PublicKey:
+		return len(signature) == 64 && ecdsa.Verify(public, digest[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:]))
+	case ed25519.PublicKey:
+		return ed25519.Verify(public, input, signature)
+	case *rsa.PublicKey:
+		if k.alg == jose.PS256 {
+			return rsa.VerifyPSS(public, crypto.SHA256, digest[:], signature, nil) == nil // with salt of any length
+		}
+		return rsa.VerifyPKCS1v15(public, crypto.SHA256, digest[:], signature) == nil
+	}
+	return false
 }
 
 // randomness is what signer may use. A key in memory needs none for ECDSA: what it derives

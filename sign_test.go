@@ -10,6 +10,7 @@ import (
 	"encoding/asn1"
 	"io"
 	"math/big"
+	"strings"
 	"testing"
 
 	"github.com/go-jose/go-jose/v4"
@@ -70,6 +71,26 @@ func TestSign(t *testing.T) {
 					verified, err := read.Verify(k.public)
 					require.NoError(t, err)
 					require.Equal(t, payload, string(verified))
+					for _, token := range []string{want, string(got)} {
+						require.True(t, k.signed(token))
+						for _, spoilt := range []string{
+							"x" + token, token + "A", token + "=", token[:len(token)-1], token[:len(token)-2], token + "\n",
+							token[:signed+1], token[:signed], token[:signed] + "\n" + token[signed:], strings.Replace(token, ".", "\n.", 1), "", ".", "..",
+						} {
+							require.False(t, k.signed(spoilt), spoilt)
+						}
+						for i := range token { // whichever bit is another
+							if payload != "{}" || typ != typeAccessToken {
+								break
+							}
+							for bit := range 8 {
+								if b := []byte(token); i < 40 || i > signed {
+									b[i] ^= 1 << bit
+									require.False(t, k.signed(string(b)))
+								}
+							}
+						}
+					}
 				}
 			}
 		})

@@ -71,16 +71,16 @@ func (s *Server) requestedScopes(c *Client, text string) ([]string, error) {
 	}
 	for _, name := range scopes {
 		if !slices.Contains(c.Scopes, name) || !s.knowsScope(name) {
-			return nil, &Error{Code: ErrInvalidScope, Description: "the client may not have " + s.named(name)}
+			return nil, &Error{Code: ErrInvalidScope, Description: "the client may not have " + s.named(c, name)}
 		}
 	}
 	return scopes, nil
 }
 
-// named is a scope in a description. One that is not the server's is not repeated: it may be
-// a secret that got into the wrong parameter.
-func (s *Server) named(scope string) string {
-	if slices.ContainsFunc(s.cfg.Scopes, func(sc Scope) bool { return sc.Name == scope }) {
+// named is a scope in a description. One that is neither the server's nor the client's is not
+// repeated: it may be a secret that got into the wrong parameter.
+func (s *Server) named(c *Client, scope string) string {
+	if slices.Contains(c.Scopes, scope) || slices.ContainsFunc(s.cfg.Scopes, func(sc Scope) bool { return sc.Name == scope }) {
 		return "the scope " + scope
 	}
 	return "a scope that it asks for"

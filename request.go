@@ -115,10 +115,10 @@ func (s *Server) check(req *AuthorizeRequest) error {
 	if name := f.repeated(authorizeParams); name != "" {
 		return &Error{Code: ErrInvalidRequest, Description: name + " is there more than once"}
 	}
-	switch {
-	case !f.has("response_type"):
+	switch responseType := strings.TrimSpace(f.get("response_type")); {
+	case responseType == "":
 		return &Error{Code: ErrInvalidRequest, Description: "response_type is missing"}
-	case f.get("response_type") != "code":
+	case responseType != "code":
 		return ErrUnsupportedResponseType
 	case !req.Client.mayUse("authorization_code"):
 		return ErrUnauthorizedClient

@@ -61,14 +61,13 @@ var leftovers = regexp.MustCompile(`0x[0-9a-f]+\?`)
 
 // stack keeps what a dump of this goroutine shows, or of all.
 func (tr *tour) stack(all bool) {
-	buf := make([]byte, 64<<10)
-	for n := len(buf); n == len(buf); {
-		if n = runtime.Stack(buf, all); n == len(buf) {
-			buf = make([]byte, 4*n)
-			continue
-		}
-		buf = buf[:n+1]
+	buf := make([]byte, 1<<20)
+	n := runtime.Stack(buf, all)
+	for n == len(buf) { // there is more
+		buf = make([]byte, 2*len(buf))
+		n = runtime.Stack(buf, all)
 	}
+	buf = buf[:n]
 	text := leftovers.ReplaceAllString(string(buf), "?")
 	tr.mu.Lock()
 	defer tr.mu.Unlock()

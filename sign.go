@@ -59,8 +59,8 @@ func (k *signingKey) signature(input []byte) ([]byte, error) {
 // signed reports whether text is a JWS that k has signed, in the only spelling there is.
 func (k *signingKey) signed(text string) bool {
 	i := strings.LastIndexByte(text, '.')
-	signature, err := strictBase64.DecodeString(text[i+1:])
-	if i < 0 || err != nil || base64.RawURLEncoding.EncodedLen(len(signature)) != len(text)-i-1 {
+	signature, ok := decodeSegment(text[i+1:])
+	if i < 0 || !ok {
 		return false
 	}
 	input := []byte(text[:i])

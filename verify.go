@@ -110,16 +110,21 @@ func isJWT(text string, header int) bool {
 	return len(text) <= maxJWT && strings.Count(text, ".") == 2 && strings.IndexByte(text, '.') <= header
 }
 
-// isCanonical reports whether each segment of a JWT is the only spelling of what it says. Others
-// have line breaks, or bits in the last letter that nobody looks at.
+// isCanonical reports whether each segment of a JWT is the only spelling of what it says.
 func isCanonical(jwt string) bool {
 	for segment := range strings.SplitSeq(jwt, ".") {
-		b, err := strictBase64.DecodeString(segment)
-		if err != nil || base64.RawURLEncoding.EncodedLen(len(b)) != len(segment) {
+		if _, ok := decodeSegment(segment); !ok {
 			return false
 		}
 	}
 	return true
+}
+
+// decodeSegment decodes a segment of a JWT in the only spelling of what it says. Others have line
+// breaks, or bits in the last letter that nobody looks at.
+func decodeSegment(segment string) ([]byte, bool) {
+	b, err := strictBase64.DecodeString(segment)
+	return b, err == nil && base64.RawURLEncoding.EncodedLen(len(b)) == len(segment)
 }
 
 // jwtType is the typ of h, in small letters and without the prefix that may be left out
@@ -143,14 +148,6 @@ func isExtended(h jose.Header) bool {
 
 // audience is an aud claim: one string, or an array of them (RFC 7519, section 4.1.3).
 type audience []string
-
-// MarshalJSON implements [json.Marshaler].
-func (a audience) MarshalJSON() ([]byte, error) {
-	if len(a) == 1 {
-		return json.Marshal(a[0])
-	}
-	return json.Marshal([]string(a))
-}
 
 // UnmarshalJSON implements [json.Unmarshaler].
 func (a *audience) UnmarshalJSON(b []byte) error {

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -24,18 +23,7 @@ func TestDenialOfServiceBySlowness(t *testing.T) {
 	if withoutEngine("postgresql") {
 		return
 	}
-	program := filepath.Join(t.TempDir(), "production")
-	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", program, ".")
-	build.Dir = filepath.Join("..", "..", "examples", "production")
-	out, err := build.CombinedOutput()
-	require.NoError(t, err, string(out))
-	db := openPostgres(t)
-	_, err = db.ExecContext(t.Context(), "CREATE DATABASE slow")
-	require.NoError(t, err)
-	addr := lastingAddr(t)
-	issuer := "http://" + addr
-	args := []string{"-addr", addr, "-issuer", issuer, "-data", filepath.Join(t.TempDir(), "data"),
-		"-dsn", strings.Replace(postgresDSN(t), "dbname=postgres", "dbname=slow", 1)}
+	program, issuer, args := buildProduction(t, "slow")
 	p := proofProcess{
 		command: func() (*exec.Cmd, error) { return mortalCommand(program, args...), nil },
 		ready:   func(ctx context.Context) error { return ask(ctx, issuer+"/readyz") },

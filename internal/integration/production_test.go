@@ -22,19 +22,7 @@ func TestProduction(t *testing.T) {
 	if withoutEngine("postgresql") {
 		return
 	}
-	program := filepath.Join(t.TempDir(), "production")
-	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", program, ".")
-	build.Dir = filepath.Join("..", "..", "examples", "production")
-	out, err := build.CombinedOutput()
-	require.NoError(t, err, string(out))
-
-	db := openPostgres(t)
-	_, err = db.ExecContext(t.Context(), "CREATE DATABASE production")
-	require.NoError(t, err)
-	addr := lastingAddr(t)
-	issuer := "http://" + addr
-	args := []string{"-addr", addr, "-issuer", issuer, "-data", filepath.Join(t.TempDir(), "data"),
-		"-dsn", strings.Replace(postgresDSN(t), "dbname=postgres", "dbname=production", 1)}
+	program, issuer, args := buildProduction(t, "production")
 
 	end := startProduction(t, issuer, program, args)
 	tokens := productionTokens(t, issuer, url.Values{
@@ -49,7 +37,8 @@ func TestProduction(t *testing.T) {
 	require.Equal(t, "the notes of alice\n", productionNotes(t, issuer, tokens.Access))
 
 	// Without its database it is alive and not ready.
-	_, err = db.ExecContext(t.Context(), "ALTER DATABASE production ALLOW_CONNECTIONS false")
+	db := openPostgres(t)
+	_, err := db.ExecContext(t.Context(), "ALTER DATABASE production ALLOW_CONNECTIONS false")
 	require.NoError(t, err)
 	_, err = db.ExecContext(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'production'")
 	require.NoError(t, err)
@@ -121,4 +110,21 @@ func productionNotes(t *testing.T, issuer, token string) string {
 	body, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
 	return string(body)
+}
+
+// buildProduction builds the example and makes a database for it, and returns the program, the
+// issuer that it will be, and its arguments.
+func buildProduction(t *testing.T, database string) (program, issuer string, args []string) {
+	t.Helper()
+	program = filepath.Join(t.TempDir(), "production")
+	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", program, ".")
+	build.Dir = filepath.Join("..", "..", "examples", "production")
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, string(out))
+	_, err = openPostgres(t).ExecContext(t.Context(), "CREATE DATABASE "+database)
+	require.NoError(t, err)
+	addr := lastingAddr(t)
+	issuer = "http://" + addr
+	return program, issuer, []string{"-addr", addr, "-issuer", issuer, "-data", filepath.Join(t.TempDir(), "data"),
+		"-dsn", strings.Replace(postgresDSN(t), "dbname=postgres", "dbname="+database, 1)}
 }

@@ -55,13 +55,17 @@ func (c *Consent) Fields() template.HTML {
 }
 
 // RedirectHost returns where the browser goes next in a form to show to people: a
-// host, or the scheme of an application on the device.
+// host, or the scheme of an application on the device. Of such a URI, what stands where
+// others have their host is for the application to read, and could be anybody's name.
 func (c *Consent) RedirectHost() string {
 	u, err := url.Parse(c.RedirectURI)
 	if err != nil {
 		return ""
 	}
-	return cmp.Or(u.Hostname(), u.Scheme)
+	if u.Scheme != "https" && u.Scheme != "http" {
+		return u.Scheme
+	}
+	return u.Hostname()
 }
 
 // ClientHost returns the host that a client which introduced itself by a URL claims to be,

@@ -55,6 +55,12 @@ func TestPages(t *testing.T) {
 		page = b.authorize(request("client_id", "cli", "redirect_uri", "http://127.0.0.1:51004/cb"))
 		require.Contains(t, page.body, "Command Line")
 		require.Contains(t, page.body, "<bdi>127.0.0.1</bdi></strong>, an application on this device")
+
+		const uri = "com.example.app://bank.example/cb" // any application can write that
+		w.enroll(&authwright.Client{ID: "app", RedirectURIs: []string{uri}, Scopes: []string{"read", "write"}})
+		page = b.authorize(request("client_id", "app", "redirect_uri", uri))
+		require.Contains(t, page.body, "<bdi>com.example.app</bdi></strong>, an application on this device")
+		require.NotContains(t, page.body, ">bank.example<")
 	})
 	t.Run("UI-07 access that is not refreshed ends with its token", func(t *testing.T) {
 		w.enroll(&authwright.Client{ID: "once", RedirectURIs: []string{"https://web.example/cb"}, Scopes: []string{"read", "write"}, GrantTypes: []string{"authorization_code"}})

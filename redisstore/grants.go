@@ -89,7 +89,7 @@ const (
 // there already, and is one round trip. See horizon for why.
 //
 // If the connection breaks after the command was sent, nobody knows whether it was
-// carried out. SaveGrant then sends it again, for two seconds at most, and so finds out; see
+// carried out. SaveGrant then sends it again, for eight seconds at most, and so finds out; see
 // settle. Only an error that remains after that may hide a success.
 func (s *Store) SaveGrant(ctx context.Context, g *authwright.Grant) error {
 	data, err := document.AppendGrant(nil, g)

@@ -70,7 +70,7 @@ func scanGrant(row interface{ Scan(...any) error }) (*authwright.Grant, error) {
 //
 // If the connection breaks after the statement was sent, nobody knows whether it was
 // carried out, and [database/sql] repeats only what was never sent. SaveGrant then saves
-// again, for two seconds at most, and so finds out; see settle. Only an error that remains
+// again, for eight seconds at most, and so finds out; see settle. Only an error that remains
 // after that may hide a success.
 func (s *Store) SaveGrant(ctx context.Context, g *authwright.Grant) error {
 	if err := check(g); err != nil {

@@ -109,8 +109,12 @@ func isPlainAuthority(u *url.URL) bool {
 	if !isPrintableASCII(u.Host) || strings.Contains(u.Host, "%") {
 		return false
 	}
-	host := strings.TrimSuffix(u.Hostname(), ".")
-	last := strings.ToLower(host[strings.LastIndexByte(host, '.')+1:])
+	host, last := strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")), ""
+	for last = range strings.SplitSeq(host, ".") {
+		if strings.HasPrefix(last, "xn--") && strings.HasSuffix(last, "-") {
+			return false // it spells ASCII in Punycode, and some decode it: xn--0- is the address 0
+		}
+	}
 	hex, isHex := strings.CutPrefix(last, "0x")
 	number := last != "" && strings.Trim(last, "0123456789") == "" || isHex && strings.Trim(hex, "0123456789abcdef") == ""
 	if !number && u.Host[0] != '[' {

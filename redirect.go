@@ -106,10 +106,10 @@ func isPlainAuthority(u *url.URL) bool {
 	if _, err := strconv.ParseUint(cmp.Or(u.Port(), "0"), 10, 16); err != nil {
 		return false
 	}
-	if !isPrintableASCII(u.Host) || strings.Contains(u.Host, "%") {
+	host, last := strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")), ""
+	if u.Host[0] != '[' && strings.ContainsFunc(host, isNoHostname) {
 		return false
 	}
-	host, last := strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")), ""
 	for last = range strings.SplitSeq(host, ".") {
 		if strings.HasPrefix(last, "xn--") && strings.HasSuffix(last, "-") {
 			return false // it spells ASCII in Punycode, and some decode it: xn--0- is the address 0
@@ -120,8 +120,13 @@ func isPlainAuthority(u *url.URL) bool {
 	if !number && u.Host[0] != '[' {
 		return true
 	}
-	_, err := netip.ParseAddr(u.Hostname())
-	return err == nil
+	addr, err := netip.ParseAddr(u.Hostname())
+	return err == nil && addr.Zone() == ""
+}
+
+// isNoHostname is about characters that a host name in small letters does not have.
+func isNoHostname(r rune) bool {
+	return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-_.", r)
 }
 
 func isLoopback(host string) bool {

@@ -15,10 +15,11 @@ type claims []claim
 
 type claim struct{ name, value string } // the value is JSON
 
-// parseClaims returns the members of payload. If they are not plain they come from go-jose's
-// decoder: unlike encoding/json it refuses repeated members and never takes ISS for iss.
-func parseClaims(payload string) (claims, error) {
-	if c, ok := plainClaims(payload); ok {
+// parseClaims returns the members of payload, in room if there is enough. If they are not plain
+// they come from go-jose's decoder: unlike encoding/json it refuses repeated members and never
+// takes ISS for iss.
+func parseClaims(payload string, room claims) (claims, error) {
+	if c, ok := plainClaims(payload, room); ok {
 		return c, nil
 	}
 	var members map[string]json.RawMessage
@@ -47,7 +48,8 @@ func (c claims) has(name string) bool { return c.get(name) != "" }
 
 // read makes a Token of a payload whose signature is good (RFC 9068, section 4).
 func (v *Verifier) read(payload string) (*Token, error) {
-	c, err := parseClaims(payload)
+	var room [12]claim // as many as most have
+	c, err := parseClaims(payload, room[:0])
 	if err != nil {
 		return nil, refusedClaims
 	}
@@ -66,9 +68,9 @@ func (v *Verifier) accept(c claims, payload string, required ...string) (*Token,
 	} else if ok && iss != v.Issuer {
 		return nil, refusedIssuer
 	}
-	if aud, ok := c.texts("aud"); !ok {
+	if here, ok := c.contains("aud", v.Audience); !ok {
 		return nil, refusedClaims
-	} else if !slices.Contains(aud, v.Audience) {
+	} else if !here {
 		return nil, refusedAudience
 	}
 	t, err := c.token()
@@ -157,25 +159,24 @@ func (c claims) text(name string) (string, bool) {
 	return s, err == nil
 }
 
-// texts returns the claim name if it is a string or an array of strings (RFC 7519,
-// section 4.1.3).
-func (c claims) texts(name string) ([]string, bool) {
+// contains reports whether the claim name is text or has it among others, and whether it is a
+// string or an array of strings at all (RFC 7519, section 4.1.3).
+func (c claims) contains(name, text string) (contains, ok bool) {
 	if s, ok := c.text(name); ok {
-		return []string{s}, true
+		return s == text, true
 	}
 	value := c.get(name)
 	if plainList(value) == len(value) && len(value) > len("[]") {
-		return strings.Split(value[2:len(value)-2], `","`), true
+		for s := range strings.SplitSeq(value[2:len(value)-2], `","`) {
+			contains = contains || s == text
+		}
+		return contains, true
 	}
 	var list []*string
 	if err := json.Unmarshal([]byte(value), &list); err != nil || list == nil || slices.Contains(list, nil) {
-		return nil, false
+		return false, false
 	}
-	texts := make([]string, len(list))
-	for i, s := range list {
-		texts[i] = *s
-	}
-	return texts, true
+	return slices.ContainsFunc(list, func(s *string) bool { return *s == text }), true
 }
 
 // date returns the claim name if it is a time. RFC 7519 allows fractions and

@@ -72,7 +72,7 @@ func (d *discovery) find(ctx context.Context, member string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	metadata, err := parseClaims(string(document)) // which knows upper from lower case
+	metadata, err := parseClaims(string(document), nil) // which knows upper from lower case
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", d.metadata, err)
 	}

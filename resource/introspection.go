@@ -108,7 +108,7 @@ func (v *Verifier) introspect(ctx context.Context, text string) (*Token, error) 
 	payload, err := i.ask(ctx, text)
 	var c claims
 	if err == nil {
-		c, err = parseClaims(string(payload))
+		c, err = parseClaims(string(payload), nil)
 	}
 	active := c.get("active")
 	if err == nil && active != "true" && active != "false" {

@@ -44,7 +44,7 @@ func (v *Verifier) verifyJWT(ctx context.Context, text string) (*Token, error) {
 // header.
 func (v *Verifier) verifyJWS(ctx context.Context, text string) (*Token, error) {
 	// Reading a header costs a hundred times its size, and comes before the signature.
-	if strings.IndexByte(text, '.') > maxHeader {
+	if strings.IndexByte(text, '.') > maxHeader || !isB64Token(text) {
 		return nil, refusedSyntax
 	}
 	jws, err := jose.ParseSignedCompact(text, v.algorithms)

@@ -10,10 +10,11 @@ import "strings"
 // maxPlain is how many members are compared with each other for being there twice.
 const maxPlain = 32
 
-// plainClaims returns the members of payload, which are parts of it, if it is plain.
-func plainClaims(payload string) (claims, bool) {
+// plainClaims returns the members of payload, which are parts of it, if it is plain. It puts them
+// into room if there is enough.
+func plainClaims(payload string, room claims) (claims, bool) {
 	rest, ok := strings.CutPrefix(payload, "{")
-	c := make(claims, 0, 12) // which is as many as most have
+	c := room[:0]
 	for ok && len(c) < maxPlain {
 		end := plainText(rest)
 		if end <= 0 || !strings.HasPrefix(rest[end:], ":") {

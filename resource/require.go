@@ -81,6 +81,9 @@ func (g *gate) admit(r *http.Request) (*Token, *failure) {
 	t, err := g.v.Verify(r.Context(), text)
 	if err != nil {
 		var reason refusal
+		if !isB64Token(text) { // no good token has another syntax, so a good one is not looked at
+			return nil, malformed
+		}
 		if errors.As(err, &reason) {
 			return nil, &failure{http.StatusUnauthorized, "invalid_token", string(reason)}
 		}

@@ -138,12 +138,9 @@ func TestUnseenToken(t *testing.T) {
 	remember(t, v, good)
 	part := strings.Split(good, ".")
 	for name, text := range map[string]string{
-		"a long token":                  token(k, nil, object{"x": strings.Repeat("x", 4<<10)}),
-		"a line break in the payload":   strings.Replace(good, ".", ".\n", 1),
-		"a line break in the signature": good + "\r\n",
-		"a line break in the header":    "\n" + good,
-		"spare bits in the payload":     part[0] + "." + spare(part[1]) + "." + part[2],
-		"spare bits in the signature":   part[0] + "." + part[1] + "." + spare(part[2]),
+		"a long token":                token(k, nil, object{"x": strings.Repeat("x", 4<<10)}),
+		"spare bits in the payload":   part[0] + "." + spare(part[1]) + "." + part[2],
+		"spare bits in the signature": part[0] + "." + part[1] + "." + spare(part[2]),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -154,6 +151,11 @@ func TestUnseenToken(t *testing.T) {
 			require.NotSame(t, first, again)
 			require.Equal(t, first, again)
 		})
+	}
+	// Decoders of base64 skip line breaks.
+	for _, text := range []string{strings.Replace(good, ".", ".\n", 1), good + "\r\n", "\n" + good} {
+		_, err := v.Verify(t.Context(), text)
+		require.EqualError(t, err, "resource: invalid token: the access token is malformed")
 	}
 }
 

@@ -45,7 +45,7 @@ func (hs *headers) find(text string) (header, bool) {
 // keep remembers h, if no other text stands for the same. If another request does so at the
 // same time, this one is in vain, and there will be more.
 func (hs *headers) keep(text string, h header) {
-	if _, ok := decode(text); !ok {
+	if _, ok := decode(nil, text); !ok {
 		return
 	}
 	old, known := hs.known.Load(), make(map[string]header)
@@ -65,7 +65,7 @@ type compact struct {
 }
 
 // split takes text apart if no other text stands for the same. What else go-jose accepts, it
-// may: line breaks in base64, and bits that stand for nothing.
+// may: bits that stand for nothing.
 func split(text string) (c compact, ok bool) {
 	var payload, signature string
 	if c.header, payload, ok = strings.Cut(text, "."); !ok {
@@ -75,20 +75,21 @@ func split(text string) (c compact, ok bool) {
 		return c, false
 	}
 	c.input = text[:len(text)-len(signature)-1]
-	decoded, ok := decode(payload)
+	var room [1 << 10]byte // of which a string is made
+	decoded, ok := decode(room[:0], payload)
 	if !ok {
 		return c, false
 	}
 	c.payload = string(decoded)
-	c.signature, ok = decode(signature)
+	c.signature, ok = decode(nil, signature)
 	return c, ok
 }
 
 var strict = base64.RawURLEncoding.Strict()
 
-// decode decodes base64url that encoding would give again.
-func decode(text string) ([]byte, bool) {
-	data, err := strict.DecodeString(text)
+// decode decodes base64url that encoding would give again, into room if there is enough.
+func decode(room []byte, text string) ([]byte, bool) {
+	data, err := strict.AppendDecode(room, []byte(text))
 	return data, err == nil && strict.EncodedLen(len(data)) == len(text)
 }
 
@@ -97,7 +98,8 @@ func (k *publicKey) verify(alg jose.SignatureAlgorithm, input string, signature 
 	if key, ok := k.key.(ed25519.PublicKey); ok {
 		return ed25519.Verify(key, []byte(input), signature)
 	}
-	hash, digest := digestFor(alg, input)
+	var room [sha512.Size]byte
+	hash, digest := digestFor(alg, input, room[:0])
 	switch key := k.key.(type) {
 	case *ecdsa.PublicKey:
 		size := (key.Curve.Params().BitSize + 7) / 8 // RFC 7518, section 3.4
@@ -111,18 +113,19 @@ func (k *publicKey) verify(alg jose.SignatureAlgorithm, input string, signature 
 	return false
 }
 
-// digestFor returns the hash function of alg (RFC 7518, section 3.1), and what it makes of input.
-func digestFor(alg jose.SignatureAlgorithm, input string) (crypto.Hash, []byte) {
+// digestFor returns the hash function of alg (RFC 7518, section 3.1), and in room what it makes
+// of input.
+func digestFor(alg jose.SignatureAlgorithm, input string, room []byte) (crypto.Hash, []byte) {
 	switch alg[2:] {
 	case "384":
 		sum := sha512.Sum384([]byte(input))
-		return crypto.SHA384, sum[:]
+		return crypto.SHA384, append(room, sum[:]...)
 	case "512":
 		sum := sha512.Sum512([]byte(input))
-		return crypto.SHA512, sum[:]
+		return crypto.SHA512, append(room, sum[:]...)
 	}
 	sum := hash(input)
-	return crypto.SHA256, sum[:]
+	return crypto.SHA256, append(room, sum[:]...)
 }
 
 // asn1 returns the signature of r and s as crypto/ecdsa wants it: a sequence of two integers in

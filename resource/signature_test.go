@@ -125,7 +125,8 @@ func TestSignatureLength(t *testing.T) {
 	}
 }
 
-// A Verifier that has seen much and go-jose agree about every text.
+// A Verifier that has seen much and go-jose agree about every text but for line breaks, which
+// go-jose skips.
 func FuzzSignature(f *testing.F) {
 	keys, v := signers()
 	for i, alg := range everyAlgorithm {
@@ -154,7 +155,8 @@ func FuzzSignature(f *testing.F) {
 		}
 		for range 2 { // the second time it may be known
 			got, err := v.Verify(t.Context(), text)
-			require.Equal(t, judge(text, name, keys[name].private.Public()), err == nil, "%q: %v", text, err)
+			good := judge(text, name, keys[name].private.Public()) && !strings.ContainsAny(text, "\r\n")
+			require.Equal(t, good, err == nil, "%q: %v", text, err)
 			if err == nil {
 				require.Equal(t, "alice", got.Subject)
 			}

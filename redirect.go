@@ -111,12 +111,12 @@ func isPlainAuthority(u *url.URL) bool {
 		return false
 	}
 	for last = range strings.SplitSeq(host, ".") {
-		if strings.HasPrefix(last, "xn--") && strings.HasSuffix(last, "-") {
-			return false // it spells ASCII in Punycode, and some decode it: xn--0- is the address 0
+		if strings.Trim(last, "-") != last {
+			return false // no label has such an end; to some, -0 and xn--0-, which is Punycode, are the address 0
 		}
 	}
 	hex, isHex := strings.CutPrefix(last, "0x")
-	number := last != "" && strings.Trim(last, "0123456789") == "" || isHex && strings.Trim(hex, "0123456789abcdef") == ""
+	number := last != "" && strings.Trim(last, "0123456789") == "" || isHex && strings.Trim(hex, "0123456789abcdef-") == ""
 	if !number && u.Host[0] != '[' {
 		return true
 	}

@@ -57,7 +57,7 @@ func (s *Server) describeToken(ctx context.Context, c *Client, text string) (obj
 			return nil, ErrNotFound
 		}
 		answer := newObject(64+len(claims.payload)).boolean("active", true).text("token_type", "Bearer")
-		return answer.members(claims.payload), nil
+		return answer.members([]byte(claims.payload)), nil
 	}
 	sec, _ := parseSecret(text)
 	if m, err := s.judgeRefresh(g, sec); err != nil || m != advance || g.ClientID != c.ID || !c.mayUse("refresh_token") {

@@ -3,7 +3,6 @@ package authwright
 import (
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -11,10 +10,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/authwright/authwright/internal/jws"
 )
 
 // This page makes a JWS of what this server says itself: two segments and a signature, by a
@@ -25,22 +25,22 @@ import (
 // sign returns payload as a JWT of type typ.
 func (k *signingKey) sign(typ string, payload []byte) ([]byte, error) {
 	header := k.headers[typ]
-	jws := make([]byte, 0, len(header)+1+base64.RawURLEncoding.EncodedLen(len(payload))+1+base64.RawURLEncoding.EncodedLen(k.size))
-	jws = append(append(jws, header...), '.')
-	jws = base64.RawURLEncoding.AppendEncode(jws, payload)
-	signature, err := k.signature(jws)
+	token := make([]byte, 0, len(header)+1+base64.RawURLEncoding.EncodedLen(len(payload))+1+base64.RawURLEncoding.EncodedLen(k.size))
+	token = append(append(token, header...), '.')
+	token = base64.RawURLEncoding.AppendEncode(token, payload)
+	signature, err := k.signature(token)
 	if err != nil {
 		return nil, fmt.Errorf("authwright: signing: %w", err)
 	}
-	jws = append(jws, '.')
+	token = append(token, '.')
 	if k.alg != jose.ES256 {
-		return base64.RawURLEncoding.AppendEncode(jws, signature), nil
+		return base64.RawURLEncoding.AppendEncode(token, signature), nil
 	}
 	fixed, err := fixedSignature(signature)
 	if err != nil {
 		return nil, err
 	}
-	return base64.RawURLEncoding.AppendEncode(jws, fixed[:]), nil
+	return base64.RawURLEncoding.AppendEncode(token, fixed[:]), nil
 }
 
 // signature is that of RFC 7518, section 3 or RFC 8037, section 3.1, but in DER for ECDSA.
@@ -59,24 +59,9 @@ func (k *signingKey) signature(input []byte) ([]byte, error) {
 // signed reports whether text is a JWS that k has signed, in the only spelling there is.
 func (k *signingKey) signed(text string) bool {
 	i := strings.LastIndexByte(text, '.')
-	signature, ok := decodeSegment(text[i+1:])
-	if i < 0 || !ok {
-		return false
-	}
-	input := []byte(text[:i])
-	digest := sha256.Sum256(input)
-	switch public := k.public.Key.(type) {
-	case *ecdsa.PublicKey:
-		return len(signature) == 64 && ecdsa.Verify(public, digest[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:]))
-	case ed25519.PublicKey:
-		return ed25519.Verify(public, input, signature)
-	case *rsa.PublicKey:
-		if k.alg == jose.PS256 {
-			return rsa.VerifyPSS(public, crypto.SHA256, digest[:], signature, nil) == nil // with salt of any length
-		}
-		return rsa.VerifyPKCS1v15(public, crypto.SHA256, digest[:], signature) == nil
-	}
-	return false
+	var room [512]byte
+	signature, ok := jws.Decode(room[:0], text[i+1:])
+	return i >= 0 && ok && jws.Verify(k.alg, k.public.Key, text[:i], signature)
 }
 
 // randomness is what signer may use. A key in memory needs none for ECDSA: what it derives

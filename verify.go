@@ -2,13 +2,17 @@ package authwright
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/authwright/authwright/internal/jws"
+	"github.com/authwright/authwright/internal/plain"
 )
 
 // accessClaims are the claims of an access token that this server acts on.
@@ -16,12 +20,66 @@ type accessClaims struct {
 	Issuer   string   `json:"iss"`
 	Audience audience `json:"aud"`
 	Expires  int64    `json:"exp"`
-	ClientID string   `json:"client_id"`
 	Subject  string   `json:"sub"`
 	Scope    string   `json:"scope"`
 	GrantID  string   `json:"grant_id"`
 
-	payload []byte
+	payload string
+}
+
+// parseAccessClaims reads a payload.
+func parseAccessClaims(payload string) (*accessClaims, error) {
+	if c, ok := plainAccessClaims(payload); ok {
+		return c, nil
+	}
+	c := &accessClaims{payload: payload}
+	if err := json.Unmarshal([]byte(payload), c); err != nil {
+		return nil, fmt.Errorf("authwright: access token: %w", err)
+	}
+	return c, nil
+}
+
+// plainAccessClaims does the same for most payloads, in a fraction of the time.
+func plainAccessClaims(payload string) (c *accessClaims, ok bool) {
+	var room [16]plain.Member
+	members, ok := plain.Members(payload, room[:0])
+	if !ok {
+		return nil, false
+	}
+	c = &accessClaims{payload: payload}
+	for _, m := range members {
+		switch m.Name {
+		case "iss":
+			c.Issuer, ok = plain.Text(m.Value)
+		case "aud":
+			c.Audience, ok = plainAudience(m.Value)
+		case "exp":
+			var err error
+			c.Expires, err = strconv.ParseInt(m.Value, 10, 64)
+			ok = err == nil
+		case "sub":
+			c.Subject, ok = plain.Text(m.Value)
+		case "scope":
+			c.Scope, ok = plain.Text(m.Value)
+		case "grant_id":
+			c.GrantID, ok = plain.Text(m.Value)
+		}
+		if !ok {
+			return nil, false
+		}
+	}
+	return c, true
+}
+
+func plainAudience(value string) (audience, bool) {
+	if text, ok := plain.Text(value); ok {
+		return audience{text}, true
+	}
+	texts, ok := plain.Texts(value)
+	if !ok {
+		return nil, false
+	}
+	return slices.Collect(texts), true
 }
 
 // findAccessToken returns what an access token of this server says, and the grant that it was
@@ -55,13 +113,14 @@ func (s *Server) allegedClaims(text string) (*accessClaims, *signingKey, error) 
 	if !isJWT(text, maxOwnHeader) || key == nil {
 		return nil, nil, errors.New("authwright: not an access token of this server")
 	}
-	c := new(accessClaims)
-	var err error
-	if c.payload, err = strictBase64.DecodeString(payload); err != nil {
+	var room [1 << 10]byte // of which a string is made
+	decoded, err := strictBase64.AppendDecode(room[:0], []byte(payload))
+	if err != nil {
 		return nil, nil, errors.New("authwright: access token: malformed")
 	}
-	if err := json.Unmarshal(c.payload, c); err != nil {
-		return nil, nil, fmt.Errorf("authwright: access token: %w", err)
+	c, err := parseAccessClaims(string(decoded))
+	if err != nil {
+		return nil, nil, err
 	}
 	if c.Issuer != s.cfg.Issuer || c.GrantID == "" || len(c.GrantID) > maxGrantID || s.now().Unix() >= c.Expires {
 		return nil, nil, errors.New("authwright: access token expired, or not from here")
@@ -79,11 +138,11 @@ func (s *Server) readJWT(text, typ string) ([]byte, error) {
 		return nil, errors.New("authwright: not a JWT")
 	}
 	keys := s.keys.at(s.now())
-	jws, err := jose.ParseSignedCompact(text, keys.algorithms)
+	parsed, err := jose.ParseSignedCompact(text, keys.algorithms)
 	if err != nil {
 		return nil, errors.New("authwright: JWT: malformed") // err quotes the header
 	}
-	header := jws.Signatures[0].Protected
+	header := parsed.Signatures[0].Protected
 	if got := jwtType(header); got != strings.ToLower(typ) || isExtended(header) {
 		return nil, fmt.Errorf("authwright: JWT: not of type %s", typ)
 	}
@@ -91,7 +150,7 @@ func (s *Server) readJWT(text, typ string) ([]byte, error) {
 	if key == nil || string(key.alg) != header.Algorithm {
 		return nil, errors.New("authwright: JWT: no such key")
 	}
-	payload, err := jws.Verify(key.public)
+	payload, err := parsed.Verify(key.public)
 	if err != nil {
 		return nil, errors.New("authwright: JWT: the signature is wrong")
 	}
@@ -113,18 +172,11 @@ func isJWT(text string, header int) bool {
 // isCanonical reports whether each segment of a JWT is the only spelling of what it says.
 func isCanonical(jwt string) bool {
 	for segment := range strings.SplitSeq(jwt, ".") {
-		if _, ok := decodeSegment(segment); !ok {
+		if _, ok := jws.Decode(nil, segment); !ok {
 			return false
 		}
 	}
 	return true
-}
-
-// decodeSegment decodes a segment of a JWT in the only spelling of what it says. Others have line
-// breaks, or bits in the last letter that nobody looks at.
-func decodeSegment(segment string) ([]byte, bool) {
-	b, err := strictBase64.DecodeString(segment)
-	return b, err == nil && base64.RawURLEncoding.EncodedLen(len(b)) == len(segment)
 }
 
 // jwtType is the typ of h, in small letters and without the prefix that may be left out

@@ -8,18 +8,18 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-jose/go-jose/v4/json"
+
+	"github.com/authwright/authwright/internal/plain"
 )
 
 // claims are the members of a payload, each of another name.
-type claims []claim
-
-type claim struct{ name, value string } // the value is JSON
+type claims []plain.Member
 
 // parseClaims returns the members of payload, in room if there is enough. If they are not plain
 // they come from go-jose's decoder: unlike encoding/json it refuses repeated members and never
 // takes ISS for iss.
 func parseClaims(payload string, room claims) (claims, error) {
-	if c, ok := plainClaims(payload, room); ok {
+	if c, ok := plain.Members(payload, room); ok {
 		return c, nil
 	}
 	var members map[string]json.RawMessage
@@ -28,7 +28,7 @@ func parseClaims(payload string, room claims) (claims, error) {
 	}
 	c := make(claims, 0, len(members))
 	for name, value := range members {
-		c = append(c, claim{name, string(value)})
+		c = append(c, plain.Member{Name: name, Value: string(value)})
 	}
 	return c, nil
 }
@@ -36,8 +36,8 @@ func parseClaims(payload string, room claims) (claims, error) {
 // get returns the value of the claim name, or "" if there is none.
 func (c claims) get(name string) string {
 	for i := range c {
-		if c[i].name == name {
-			return c[i].value
+		if c[i].Name == name {
+			return c[i].Value
 		}
 	}
 	return ""
@@ -48,7 +48,7 @@ func (c claims) has(name string) bool { return c.get(name) != "" }
 
 // read makes a Token of a payload whose signature is good (RFC 9068, section 4).
 func (v *Verifier) read(payload string) (*Token, error) {
-	var room [12]claim // as many as most have
+	var room [12]plain.Member // as many as most have
 	c, err := parseClaims(payload, room[:0])
 	if err != nil {
 		return nil, refusedClaims
@@ -151,8 +151,8 @@ func (c claims) text(name string) (string, bool) {
 	if value == "" || value[0] != '"' {
 		return "", false
 	}
-	if plainText(value) == len(value) {
-		return value[1 : len(value)-1], true
+	if s, ok := plain.Text(value); ok {
+		return s, true
 	}
 	var s string
 	err := json.Unmarshal([]byte(value), &s)
@@ -166,8 +166,8 @@ func (c claims) contains(name, text string) (contains, ok bool) {
 		return s == text, true
 	}
 	value := c.get(name)
-	if plainList(value) == len(value) && len(value) > len("[]") {
-		for s := range strings.SplitSeq(value[2:len(value)-2], `","`) {
+	if texts, ok := plain.Texts(value); ok {
+		for s := range texts {
 			contains = contains || s == text
 		}
 		return contains, true
@@ -195,14 +195,14 @@ func (c claims) date(name string) (time.Time, bool) {
 func (c claims) ambiguous() bool {
 	var names, folded map[string]bool
 	for i := range c {
-		name := c[i].name
+		name := c[i].Name
 		if !strings.ContainsFunc(name, func(r rune) bool { return 'A' <= r && r <= 'Z' || r >= utf8.RuneSelf }) {
 			continue
 		}
 		if names == nil {
 			names, folded = make(map[string]bool, len(c)), make(map[string]bool)
 			for i := range c {
-				names[c[i].name] = true
+				names[c[i].Name] = true
 			}
 		}
 		fold := strings.ToLower(strings.ToUpper(name)) // ſ is an s, too

@@ -6,12 +6,14 @@ import (
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/authwright/authwright/internal/jws"
 )
 
 // verifyJWT returns the token that text is by its signature (RFC 9068, section 4). What does
 // not change while the issuer has the key is not asked again of a token that comes again.
 func (v *Verifier) verifyJWT(ctx context.Context, text string) (*Token, error) {
-	id := hash(text)
+	id := jws.Sum256(text)
 	if s := v.seen.find(&id); s != nil {
 		key, err := v.cache.find(ctx, s.header.kid, s.header.alg)
 		if err != nil {
@@ -30,7 +32,7 @@ func (v *Verifier) verifyJWT(ctx context.Context, text string) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !key.verify(h.alg, c.input, c.signature) {
+	if !jws.Verify(h.alg, key.key, c.input, c.signature) {
 		return nil, refusedSignature
 	}
 	t, err := v.read(c.payload)
@@ -47,13 +49,13 @@ func (v *Verifier) verifyJWS(ctx context.Context, text string) (*Token, error) {
 	if strings.IndexByte(text, '.') > maxHeader || !isB64Token(text) {
 		return nil, refusedSyntax
 	}
-	jws, err := jose.ParseSignedCompact(text, v.algorithms)
+	parsed, err := jose.ParseSignedCompact(text, v.algorithms)
 	if errors.As(err, new(*jose.ErrUnexpectedSignatureAlgorithm)) {
 		return nil, refusedAlgorithm
 	} else if err != nil {
 		return nil, refusedSyntax // the cause may quote the token
 	}
-	protected := jws.Signatures[0].Protected
+	protected := parsed.Signatures[0].Protected
 	if err := checkHeader(protected); err != nil {
 		return nil, err
 	}
@@ -62,7 +64,7 @@ func (v *Verifier) verifyJWS(ctx context.Context, text string) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	payload, err := jws.Verify(key.key)
+	payload, err := parsed.Verify(key.key)
 	if err != nil {
 		return nil, refusedSignature
 	}

@@ -13,6 +13,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/stretchr/testify/require"
+
+	"github.com/authwright/authwright/internal/jws"
 )
 
 func (m *memory) len() (n int) {
@@ -28,7 +30,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	m, begin := new(memory), time.Unix(1_800_000_000, 0)
 	keep := func(i int) *seen {
-		s := &seen{id: hash(fmt.Sprint(i)), token: &Token{Expiry: begin.Add(time.Duration(i))}}
+		s := &seen{id: jws.Sum256(fmt.Sprint(i)), token: &Token{Expiry: begin.Add(time.Duration(i))}}
 		m.keep(s)
 		return s
 	}
@@ -39,10 +41,10 @@ func TestMemoryIsBounded(t *testing.T) {
 	require.Greater(t, m.len(), seenTokens*99/100, "nearly all places are in use")
 	var oldest, newest int
 	for i := range seenTokens / 8 {
-		if id := hash(fmt.Sprint(i)); m.find(&id) != nil {
+		if id := jws.Sum256(fmt.Sprint(i)); m.find(&id) != nil {
 			oldest++
 		}
-		if id := hash(fmt.Sprint(4*seenTokens - 1 - i)); m.find(&id) != nil {
+		if id := jws.Sum256(fmt.Sprint(4*seenTokens - 1 - i)); m.find(&id) != nil {
 			newest++
 		}
 	}
@@ -59,7 +61,7 @@ func TestMemoryKeepsFew(t *testing.T) {
 	t.Parallel()
 	m := new(memory)
 	for i := range seenTokens / 8 {
-		m.keep(&seen{id: hash(fmt.Sprint(i)), token: &Token{}})
+		m.keep(&seen{id: jws.Sum256(fmt.Sprint(i)), token: &Token{}})
 	}
 	require.Greater(t, m.len(), seenTokens/8-seenTokens/256)
 }
@@ -68,7 +70,7 @@ func TestHashOfTokens(t *testing.T) {
 	t.Parallel()
 	ids := make(map[[32]byte]bool)
 	for n := range 2000 {
-		ids[hash(strings.Repeat("a", n))] = true
+		ids[jws.Sum256(strings.Repeat("a", n))] = true
 	}
 	require.Len(t, ids, 2000, "no two of different lengths are one")
 }

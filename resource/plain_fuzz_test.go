@@ -8,6 +8,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4/json"
 	"github.com/stretchr/testify/require"
+
+	"github.com/authwright/authwright/internal/plain"
 )
 
 // plainPayloads are read here, the others by go-jose.
@@ -28,25 +30,26 @@ var otherPayloads = []string{
 func TestPlainClaims(t *testing.T) {
 	t.Parallel()
 	for _, payload := range plainPayloads {
-		c, ok := plainClaims(payload, nil)
+		c, ok := plain.Members(payload, nil)
 		require.True(t, ok, payload)
 		requireSameClaims(t, payload, c)
 	}
 	for _, payload := range otherPayloads {
-		_, ok := plainClaims(payload, nil)
+		_, ok := plain.Members(payload, nil)
 		require.False(t, ok, payload)
 	}
+	const most = 32 // that are compared with each other
 	var many []string
-	for i := range maxPlain + 1 {
+	for i := range most + 1 {
 		many = append(many, fmt.Sprintf(`"claim-%d":%d`, i, i))
 	}
-	_, ok := plainClaims("{"+strings.Join(many[1:], ",")+"}", nil)
+	_, ok := plain.Members("{"+strings.Join(many[1:], ",")+"}", nil)
 	require.True(t, ok)
-	_, ok = plainClaims("{"+strings.Join(many, ",")+"}", nil)
+	_, ok = plain.Members("{"+strings.Join(many, ",")+"}", nil)
 	require.False(t, ok, "there is an end to comparing names")
 	c, err := parseClaims("{"+strings.Join(many, ",")+"}", nil)
 	require.NoError(t, err)
-	require.Len(t, c, maxPlain+1)
+	require.Len(t, c, most+1)
 }
 
 // requireSameClaims compares c with what go-jose's decoder makes of payload.
@@ -87,7 +90,7 @@ func FuzzPlainClaims(f *testing.F) {
 		f.Add(payload)
 	}
 	f.Fuzz(func(t *testing.T, payload string) {
-		if c, ok := plainClaims(payload, nil); ok {
+		if c, ok := plain.Members(payload, nil); ok {
 			requireSameClaims(t, payload, c)
 		}
 	})

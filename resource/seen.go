@@ -29,15 +29,6 @@ type memory struct {
 	places [seenTokens]atomic.Pointer[seen]
 }
 
-// hash returns the SHA-256 of text. For that, a token of usual size is copied to the stack only.
-func hash(text string) [sha256.Size]byte {
-	var room [1 << 10]byte
-	if len(text) > len(room) {
-		return sha256.Sum256([]byte(text))
-	}
-	return sha256.Sum256(room[:copy(room[:], text)])
-}
-
 // around returns the places where a token can be.
 func (m *memory) around(id *[sha256.Size]byte) []atomic.Pointer[seen] {
 	first := binary.LittleEndian.Uint32(id[:]) % (seenTokens / seenWays) * seenWays

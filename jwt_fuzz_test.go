@@ -225,6 +225,9 @@ func FuzzAccessToken(f *testing.F) {
 			return
 		}
 		m.honest(t, text, how, "at+jwt")
+		decoded := &accessClaims{payload: got.payload}
+		require.NoError(t, json.Unmarshal([]byte(got.payload), decoded))
+		require.Equal(t, decoded, got)
 		require.Equal(t, "https://as.example", got.Issuer)
 		require.NotEmpty(t, got.GrantID)
 		require.Greater(t, got.Expires, mintNow.Unix())

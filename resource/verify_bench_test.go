@@ -83,14 +83,14 @@ func (a *answerer) Write(p []byte) (int, error) { return len(p), nil }
 
 // A presenter sends tokens to a handler behind Require.
 type presenter struct {
-	b *testing.B
-	h http.Handler
-	r *http.Request
-	w answerer
+	tb testing.TB
+	h  http.Handler
+	r  *http.Request
+	w  answerer
 }
 
-func newPresenter(b *testing.B, v *resource.Verifier) *presenter {
-	p := &presenter{b: b, r: httptest.NewRequest(http.MethodGet, "/notes?page=2", nil)}
+func newPresenter(tb testing.TB, v *resource.Verifier) *presenter {
+	p := &presenter{tb: tb, r: httptest.NewRequest(http.MethodGet, "/notes?page=2", nil)}
 	p.h = v.Require("notes:read")(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
 	return p
 }
@@ -108,7 +108,7 @@ func (p *presenter) present(header http.Header) {
 	p.r.Header = header
 	p.w = answerer{header: p.w.header}
 	if p.h.ServeHTTP(&p.w, p.r); p.w.status != http.StatusNoContent {
-		p.b.Fatal(p.w.status)
+		p.tb.Fatal(p.w.status)
 	}
 }
 

@@ -147,8 +147,8 @@ func TestAllocations(t *testing.T) {
 	}{
 		{"code flow", 135, 133, func() { l.redeem(l.code()) }},
 		{"refresh", 105, 96, func() { refresh = member(l.refresh(refresh), "refresh_token") }},
-		{"introspection", 60, 37, func() { l.introspect(latest) }},
-		{"introspection of an earlier token", 60, 48, func() { l.introspect(earlier) }},
+		{"introspection", 60, 33, func() { l.introspect(latest) }},
+		{"introspection of an earlier token", 60, 44, func() { l.introspect(earlier) }},
 		{"key set", 12, 11, func() { l.get("/jwks") }},
 		{"metadata", 12, 11, func() { l.get("/.well-known/oauth-authorization-server") }},
 	} {

@@ -46,7 +46,7 @@ func (s *Server) describeToken(ctx context.Context, c *Client, text string) (obj
 	if err != nil {
 		return nil, err
 	}
-	live, err := s.alive(ctx, g)
+	live, err := s.alive(ctx, g, c)
 	if err != nil {
 		return nil, err
 	} else if !live {
@@ -78,21 +78,24 @@ func (s *Server) GrantActive(ctx context.Context, id string) (bool, error) {
 	} else if err != nil {
 		return false, err
 	}
-	return s.alive(ctx, g)
+	return s.alive(ctx, g, nil)
 }
 
-// alive reports whether tokens of g are good: it is active, and so is its client. The
-// document of a client that has one is not fetched for this, or else its host would decide
-// how soon resources answer.
-func (s *Server) alive(ctx context.Context, g *Grant) (bool, error) {
+// alive reports whether tokens of g are good: it is active, and so is its client, which may
+// be c, who is asking, if anybody is. The document of a client that has one is not fetched for
+// this, or else its host would decide how soon resources answer.
+func (s *Server) alive(ctx context.Context, g *Grant, c *Client) (bool, error) {
 	if g.Stage != StageActive || !s.now().Before(g.ExpiresAt) {
 		return false, nil
 	}
-	c, err := s.storedClient(ctx, g.ClientID)
-	if errors.Is(err, ErrNotFound) {
-		return s.admitDocument(ctx, g.ClientID) == nil, nil
-	} else if err != nil {
-		return false, err
+	if c == nil || c.ID != g.ClientID {
+		var err error
+		c, err = s.storedClient(ctx, g.ClientID)
+		if errors.Is(err, ErrNotFound) {
+			return s.admitDocument(ctx, g.ClientID) == nil, nil
+		} else if err != nil {
+			return false, err
+		}
 	}
 	return !c.Disabled && (c.ExpiresAt.IsZero() || s.now().Before(c.ExpiresAt)), nil
 }

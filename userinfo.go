@@ -53,7 +53,7 @@ func (s *Server) describeUser(w http.ResponseWriter, r *http.Request) (map[strin
 	if err := s.allowOrigin(w, r, g.ClientID); err != nil {
 		return nil, err
 	}
-	live, err := s.alive(ctx, g)
+	live, err := s.alive(ctx, g, nil)
 	if err != nil {
 		return nil, unavailable(err)
 	}

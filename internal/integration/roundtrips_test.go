@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"net"
+	"net/url"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -73,8 +74,8 @@ func (a anew) AddClient(ctx context.Context, c *authwright.Client) error {
 }
 
 // The grant of a redemption is read and saved in two round trips to the database, and so
-// is that of a refresh. The client is one more, unless it was read a moment ago, or the host has
-// it at hand.
+// is that of a refresh. An introspection reads it. The client is one more, unless it was read a
+// moment ago, or the host has it at hand.
 func TestRoundTrips(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -96,26 +97,26 @@ func TestRoundTrips(t *testing.T) {
 			var d countingDialer
 			store := tt.open(t, &d)
 			t.Run("clients in the database", func(t *testing.T) {
-				countTrips(t, newLocalCrowd(t, store, store), &d.trips, 3*tt.perStatement)
+				countTrips(t, newLocalCrowd(t, store, store), &d.trips, tt.perStatement, 3)
 			})
 			t.Run("clients for a minute", func(t *testing.T) {
 				c := newLocalCrowd(t, store, anew{store}, func(cfg *authwright.Config) { cfg.ClientMaxAge = time.Minute })
-				countTrips(t, c, &d.trips, 2*tt.perStatement)
+				countTrips(t, c, &d.trips, tt.perStatement, 2)
 			})
 			t.Run("clients at hand", func(t *testing.T) {
 				own := ownClients{store, new(authwright.Memory)}
-				countTrips(t, newLocalCrowd(t, own, own.clients), &d.trips, 2*tt.perStatement)
+				countTrips(t, newLocalCrowd(t, own, own.clients), &d.trips, tt.perStatement, 2)
 			})
 		})
 	}
 }
 
-// countTrips counts those of a redemption and of a refresh, once the connection is
-// there and the statements are prepared. pgx asks whether a connection is alive that was
-// idle for a second, so the lowest of several counts.
-func countTrips(t *testing.T, c *crowd, trips *atomic.Int64, want int64) {
+// countTrips counts those of a redemption, of a refresh and of the introspection of its token,
+// once the connection is there and the statements are prepared. pgx asks whether a connection is
+// alive that was idle for a second, so the lowest of several counts.
+func countTrips(t *testing.T, c *crowd, trips *atomic.Int64, perStatement, statements int64) {
 	t.Helper()
-	redemption, refresh := int64(100), int64(100)
+	redemption, refresh, introspection := int64(100), int64(100), int64(100)
 	for range 3 {
 		grant, code, err := c.newGrant()
 		require.NoError(t, err)
@@ -127,10 +128,14 @@ func countTrips(t *testing.T, c *crowd, trips *atomic.Int64, want int64) {
 		a, err = c.refresh(c.replicas[0].url, grant, a.token)
 		require.NoError(t, err)
 		require.Equal(t, granted, a.outcome)
-		refresh = min(refresh, trips.Load())
+		refresh = min(refresh, trips.Swap(0))
+		_, err = c.post(c.replicas[0].url+"/introspect", url.Values{"token": {a.token}})
+		require.ErrorContains(t, err, `"active":true`) // which is no answer with a token in it
+		introspection = min(introspection, trips.Load())
 	}
-	require.Equal(t, want, redemption, "round trips of a redemption")
-	require.Equal(t, want, refresh, "round trips of a refresh")
+	require.Equal(t, statements*perStatement, redemption, "round trips of a redemption")
+	require.Equal(t, statements*perStatement, refresh, "round trips of a refresh")
+	require.Equal(t, (statements-1)*perStatement, introspection, "round trips of an introspection")
 }
 
 func openCountedPostgres(t *testing.T, d *countingDialer) storagetest.Store {

@@ -31,7 +31,7 @@ func BenchmarkCrowd(b *testing.B) {
 			keys = append(keys, authwright.SigningKey{Signer: key})
 		}
 		require.NoError(b, srv.SetSigningKeys(keys...))
-		impl := &implementation{authorize: srv, token: srv, introspect: srv}
+		impl := &implementation{Authorize: srv, Token: srv, Introspect: srv}
 		name := fmt.Sprintf("clients=%d/keys=%d", crowd.clients, crowd.keys)
 		b.Run("work=Refresh/"+name, func(b *testing.B) { measure(b, refreshes(impl)) })
 		form := subject.IntrospectForm + string(impl.flow().access)

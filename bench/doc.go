@@ -34,6 +34,12 @@
 //     It cannot verify the Ed25519 signatures that it makes, so it does not introspect them.
 //   - go-oauth2 is v4.5.4. It has no introspection endpoint, its tokens say neither issuer
 //     nor scope, and a code is not spent atomically.
+//   - osin is v1.0.2-0.20220317075346 on the storage of its examples, made safe for concurrent
+//     use and without references to predecessors, which keep all that was ever saved. Access
+//     tokens are made with golang-jwt, by its host. It has no introspection endpoint and does
+//     less: client secrets are kept in plain text, an authorization request may ask for any
+//     scope, neither a code nor a refresh token is spent atomically, and a refresh token that
+//     is used again revokes nothing.
 //
 // The harness allocates too: BenchmarkEmptyHandler says how much. For a document it also
 // says what a handler costs that does nothing but write as many bytes.

@@ -100,7 +100,7 @@ func BenchmarkResource(b *testing.B) {
 		v := &resource.Verifier{Issuer: subject.Issuer, Audience: subject.Issuer, Keys: srv.JWKS}
 		return v.Require("read")(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
 	}
-	impl := &implementation{authorize: srv, token: srv}
+	impl := &implementation{Authorize: srv, Token: srv}
 	refresh := impl.flow().refresh
 	headers := make([]http.Header, tokens)
 	for i := range headers {

@@ -13,12 +13,12 @@ import (
 // BenchmarkCodeFlow is an authorization request, its redirect, and the redemption of the code
 // for an access and a refresh token.
 func BenchmarkCodeFlow(b *testing.B) {
-	each(b, candidate.has, func(b *testing.B, impl *implementation, sign func()) { measureAgainst(b, flows(impl), sign) })
+	each(b, has, func(b *testing.B, impl *implementation, sign func()) { measureAgainst(b, flows(impl), sign) })
 }
 
 // BenchmarkRefresh is a rotation, each with the token of the one before.
 func BenchmarkRefresh(b *testing.B) {
-	each(b, candidate.has, func(b *testing.B, impl *implementation, sign func()) { measureAgainst(b, refreshes(impl), sign) })
+	each(b, has, func(b *testing.B, impl *implementation, sign func()) { measureAgainst(b, refreshes(impl), sign) })
 	for _, n := range []int{1, 1000, 100_000, 1_000_000} {
 		b.Run(fmt.Sprintf("alg=ES256/impl=authwright/grants=%d", n), func(b *testing.B) { benchmarkGrowth(b, n) })
 	}
@@ -36,7 +36,7 @@ func refreshes(impl *implementation) func() {
 }
 
 // BenchmarkScaling is what two cores do of the same, in times of one. A bare signature says what
-// the machine gives. fosite is not in it: its memory store is not safe for concurrent use.
+// the machine gives.
 func BenchmarkScaling(b *testing.B) {
 	b.Run("work=Signature/alg=ES256", func(b *testing.B) { measureScaling(b, func() func() { return signing(b, "ES256") }) })
 	for _, work := range []struct {
@@ -44,12 +44,11 @@ func BenchmarkScaling(b *testing.B) {
 		op   func(*implementation) func()
 	}{{"CodeFlow", flows}, {"Refresh", refreshes}} {
 		for _, c := range candidates {
-			if c.name != "authwright" && c.name != "go-oauth2" {
+			if !c.Concurrent {
 				continue
 			}
-			b.Run("work="+work.name+"/alg=ES256/impl="+c.name, func(b *testing.B) {
-				impl, err := c.open("ES256", keyFor(b, "ES256"))
-				require.NoError(b, err)
+			b.Run("work="+work.name+"/alg=ES256/impl="+c.Name, func(b *testing.B) {
+				impl := start(b, c, "ES256")
 				measureScaling(b, func() func() { return work.op(impl) })
 			})
 		}
@@ -64,7 +63,7 @@ const chains = 1000
 func benchmarkGrowth(b *testing.B, n int) {
 	srv, memory, err := subject.NewMemory(keyFor(b, "ES256"))
 	require.NoError(b, err)
-	impl := &implementation{authorize: srv, token: srv}
+	impl := &implementation{Authorize: srv, Token: srv}
 	live := make([]string, min(n, chains))
 	for i := range live {
 		live[i] = impl.flow().refresh
@@ -91,7 +90,7 @@ func fill(b *testing.B, storage authwright.Storage, n int) {
 
 // BenchmarkIntrospect has the client ask about its access token.
 func BenchmarkIntrospect(b *testing.B) {
-	each(b, candidate.introspects, func(b *testing.B, impl *implementation, sign func()) {
+	each(b, introspects, func(b *testing.B, impl *implementation, sign func()) {
 		form := subject.IntrospectForm + string(impl.flow().access)
 		measureAgainst(b, func() { impl.active(form) }, sign)
 	})

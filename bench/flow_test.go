@@ -8,15 +8,12 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/authwright/authwright/bench/peers"
 	"github.com/authwright/authwright/bench/subject"
 )
 
-// An implementation is an authorization server with subject's client, for which login and
-// consent are done with.
-type implementation struct {
-	authorize, token http.Handler
-	introspect       http.Handler // if candidate.introspects
-}
+// An implementation is a server and what a client does with it.
+type implementation peers.Server
 
 // Requests share their URL and header, so that as little as possible of what is measured is
 // the harness: a request with its body, the body's text, the recorder, and the copy of a
@@ -63,7 +60,7 @@ func sendGet(h http.Handler, u *url.URL, header http.Header) *httptest.ResponseR
 func (impl *implementation) code() string { return impl.codeAt(authorizeURL) }
 
 func (impl *implementation) codeAt(u *url.URL) string {
-	w := sendGet(impl.authorize, u, browserHeader)
+	w := sendGet(impl.Authorize, u, browserHeader)
 	location := w.Header().Get("Location")
 	_, rest, found := strings.Cut(location, "code=")
 	code, _, _ := strings.Cut(rest, "&")
@@ -81,12 +78,12 @@ type tokens struct {
 
 // redeem trades a code.
 func (impl *implementation) redeem(code string) tokens {
-	return tokensOf(sendPost(impl.token, tokenURL, subject.RedeemForm+code))
+	return tokensOf(sendPost(impl.Token, tokenURL, subject.RedeemForm+code))
 }
 
 // refresh trades a refresh token, and insists on another one.
 func (impl *implementation) refresh(token string) tokens {
-	got := tokensOf(sendPost(impl.token, tokenURL, subject.RefreshForm+token))
+	got := tokensOf(sendPost(impl.Token, tokenURL, subject.RefreshForm+token))
 	if got.refresh == token {
 		panic("the refresh token was not rotated")
 	}
@@ -98,7 +95,7 @@ func (impl *implementation) flow() tokens { return impl.redeem(impl.code()) }
 
 // active introspects an access token, and insists that it is good.
 func (impl *implementation) active(form string) {
-	w := sendPost(impl.introspect, introspectURL, form)
+	w := sendPost(impl.Introspect, introspectURL, form)
 	if w.Code != http.StatusOK || !bytes.Contains(w.Body.Bytes(), []byte(`"active":true`)) {
 		panic(fmt.Sprintf("introspect: %d %s", w.Code, w.Body))
 	}

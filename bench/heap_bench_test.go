@@ -17,7 +17,7 @@ func BenchmarkHeap(b *testing.B) {
 	const grants, made, rotations = 1_000_000, 100_000, 100_000
 	srv, memory, err := subject.NewMemory(keyFor(b, "ES256"))
 	require.NoError(b, err)
-	impl := &implementation{authorize: srv, token: srv}
+	impl := &implementation{Authorize: srv, Token: srv}
 	b.Run(fmt.Sprintf("refreshes=%d", rotations), func(b *testing.B) {
 		for b.Loop() {
 			refresh := refreshes(impl)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/authwright/authwright/bench/peers"
 	"github.com/authwright/authwright/bench/subject"
 )
 
@@ -36,50 +37,50 @@ var keys = map[string]func() (crypto.Signer, error){
 	"RS256": sync.OnceValues(func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, 2048) }),
 }
 
-// A candidate makes an implementation, by the name that stands in tables.
-type candidate struct {
-	name string
-	open func(alg string, key crypto.Signer) (*implementation, error)
-}
+// candidates are authwright and its peers.
+var candidates = append([]peers.Peer{{Name: "authwright", New: newAuthwright, Concurrent: true}}, peers.All...)
 
-// has reports whether the candidate is run with alg. A slow hash hides every signature, so
-// one algorithm is enough for it.
-func (c candidate) has(alg string) bool { return c.name != "fosite-bcrypt" || alg == "ES256" }
-
-// introspects reports whether it has introspection with alg: go-oauth2 has no such endpoint,
-// and fosite signs with an Ed25519 key but does not verify with it.
-func (c candidate) introspects(alg string) bool {
-	return c.has(alg) && c.name != "go-oauth2" && (c.name == "authwright" || alg != "EdDSA")
-}
-
-var candidates = []candidate{
-	{"authwright", newAuthwright},
-	{"fosite", func(alg string, key crypto.Signer) (*implementation, error) { return newFosite(alg, key, fastHasher{}) }},
-	{"fosite-bcrypt", func(alg string, key crypto.Signer) (*implementation, error) { return newFosite(alg, key, nil) }},
-	{"go-oauth2", newGoOAuth2},
-}
-
-func newAuthwright(_ string, key crypto.Signer) (*implementation, error) {
+func newAuthwright(_ string, key crypto.Signer) (*peers.Server, error) {
 	srv, _, err := subject.NewMemory(key)
 	if err != nil {
 		return nil, err
 	}
-	return &implementation{srv, srv, srv}, nil
+	return &peers.Server{Authorize: srv, Token: srv, Introspect: srv}, nil
+}
+
+// has reports whether c is run with alg. A slow hash hides every signature, so one algorithm
+// is enough for it.
+func has(c peers.Peer, alg string) bool { return c.Name != "fosite-bcrypt" || alg == "ES256" }
+
+// introspects reports whether c has introspection with alg: go-oauth2 and osin have no such
+// endpoint, and fosite signs with an Ed25519 key but does not verify with it.
+func introspects(c peers.Peer, alg string) bool {
+	switch c.Name {
+	case "authwright":
+		return true
+	case "go-oauth2", "osin":
+		return false
+	}
+	return has(c, alg) && alg != "EdDSA"
+}
+
+// start makes the server of c.
+func start(tb testing.TB, c peers.Peer, alg string) *implementation {
+	tb.Helper()
+	s, err := c.New(alg, keyFor(tb, alg))
+	require.NoError(tb, err)
+	return (*implementation)(s)
 }
 
 // each runs a benchmark for all algorithms and candidates for which there is one.
-func each(b *testing.B, has func(c candidate, alg string) bool, run func(b *testing.B, impl *implementation, sign func())) {
+func each(b *testing.B, has func(c peers.Peer, alg string) bool, run func(b *testing.B, impl *implementation, sign func())) {
 	for _, alg := range algorithms {
 		b.Run("alg="+alg, func(b *testing.B) {
 			for _, c := range candidates {
 				if !has(c, alg) {
 					continue
 				}
-				b.Run("impl="+c.name, func(b *testing.B) {
-					impl, err := c.open(alg, keyFor(b, alg))
-					require.NoError(b, err)
-					run(b, impl, signing(b, alg))
-				})
+				b.Run("impl="+c.Name, func(b *testing.B) { run(b, start(b, c, alg), signing(b, alg)) })
 			}
 		})
 	}
@@ -89,28 +90,27 @@ func TestFlows(t *testing.T) {
 	t.Parallel()
 	for _, c := range candidates {
 		for _, alg := range algorithms {
-			if !c.has(alg) {
+			if !has(c, alg) {
 				continue
 			}
-			t.Run(c.name+" "+alg, func(t *testing.T) {
+			t.Run(c.Name+" "+alg, func(t *testing.T) {
 				t.Parallel()
-				impl, err := c.open(alg, keyFor(t, alg))
-				require.NoError(t, err)
+				impl := start(t, c, alg)
 				code := impl.code()
 				first := impl.redeem(code)
 				second := impl.refresh(first.refresh)
 				third := impl.refresh(second.refresh)
-				if c.introspects(alg) {
+				if introspects(c, alg) {
 					impl.active(subject.IntrospectForm + string(third.access))
 				}
 
-				w := sendPost(impl.token, tokenURL, subject.RedeemForm+code)
+				w := sendPost(impl.Token, tokenURL, subject.RedeemForm+code)
 				require.NotEqual(t, http.StatusOK, w.Code, "a code is good once")
 				other := strings.Replace(subject.RedeemForm, subject.Verifier, strings.Repeat("x", 43), 1)
 				require.NotEqual(t, subject.RedeemForm, other)
-				w = sendPost(impl.token, tokenURL, other+impl.code())
+				w = sendPost(impl.Token, tokenURL, other+impl.code())
 				require.NotEqual(t, http.StatusOK, w.Code, "PKCE is checked")
-				w = sendPost(impl.token, tokenURL, subject.RefreshForm+impl.flow().refresh+"x")
+				w = sendPost(impl.Token, tokenURL, subject.RefreshForm+impl.flow().refresh+"x")
 				require.NotEqual(t, http.StatusOK, w.Code, "the refresh token is checked")
 			})
 		}

@@ -1,4 +1,4 @@
-package bench_test
+package peers
 
 import (
 	"crypto"
@@ -19,7 +19,7 @@ import (
 
 // newGoOAuth2 returns go-oauth2 with JWT access tokens, PKCE enforced and rotation. It has
 // no introspection endpoint. Its JWT has neither issuer nor scope.
-func newGoOAuth2(alg string, key crypto.Signer) (*implementation, error) {
+func newGoOAuth2(alg string, key crypto.Signer) (*Server, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return nil, err
@@ -48,5 +48,5 @@ func newGoOAuth2(alg string, key crypto.Signer) (*implementation, error) {
 			}
 		})
 	}
-	return &implementation{authorize: serve(srv.HandleAuthorizeRequest), token: serve(srv.HandleTokenRequest)}, nil
+	return &Server{Authorize: serve(srv.HandleAuthorizeRequest), Token: serve(srv.HandleTokenRequest)}, nil
 }

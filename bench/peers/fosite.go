@@ -1,4 +1,4 @@
-package bench_test
+package peers
 
 import (
 	"context"
@@ -22,7 +22,7 @@ import (
 
 // newFosite returns fosite with JWT access tokens, PKCE enforced and rotation. A hasher of
 // nil is its default, bcrypt.
-func newFosite(alg string, key crypto.Signer, hasher fosite.Hasher) (*implementation, error) {
+func newFosite(alg string, key crypto.Signer, hasher fosite.Hasher) (*Server, error) {
 	cfg := &fosite.Config{
 		GlobalSecret:          []byte("0123456789abcdef0123456789abcdef"),
 		AccessTokenIssuer:     subject.Issuer,
@@ -52,7 +52,7 @@ func newFosite(alg string, key crypto.Signer, hasher fosite.Hasher) (*implementa
 		compose.OAuth2AuthorizeExplicitFactory, compose.OAuth2RefreshTokenGrantFactory,
 		compose.OAuth2PKCEFactory, compose.OAuth2TokenIntrospectionFactory)
 	f := &fositeServer{provider}
-	return &implementation{http.HandlerFunc(f.authorize), http.HandlerFunc(f.token), http.HandlerFunc(f.introspect)}, nil
+	return &Server{http.HandlerFunc(f.authorize), http.HandlerFunc(f.token), http.HandlerFunc(f.introspect)}, nil
 }
 
 // A fositeServer is the handlers that a host of fosite writes.

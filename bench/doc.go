@@ -47,6 +47,7 @@
 // # What a server does under load
 //
 //	go run ./load -storage memory
+//	go run ./load -storage memory -server osin
 //	go run ./load -storage postgresql -processes 2
 //	go run ./load -storage redis
 //
@@ -58,14 +59,20 @@
 // cores, read what the client is compared to, the empty handler, first.
 //
 // The command starts PostgreSQL (apt-get install postgresql-15) or Redis (apt-get install
-// redis-server) in a temporary folder. It then prints what pgbench or redis-benchmark do with
-// the same statements on as many rows, and how the store by itself and whole refreshes over
-// HTTP compare to that. -fsync=false and -appendfsync always change when they flush.
+// redis-server) in a temporary folder, and a second time for a comparison of what costs what:
+// pgbench or redis-benchmark, the driver alone, and the store alone, each with the same
+// statements on as many rows and on as many cores as there are server processes. They take
+// turns, and medians count. PostgreSQL is vacuumed and has made a checkpoint before each turn.
+// The store of Redis is there with go-redis and with valkey-go, which sends together what is
+// ready at the same time; -driver says which the servers have. -fsync=false and -appendfsync
+// always change when they flush.
+//
+// With -server osin or go-oauth2 a peer is loaded instead, on its store in memory.
 //
 // # Tests
 //
 //	go test ./...
 //
 // checks that the flows of all implementations work and refuse what they must, and that the
-// load generator measures what it says. It times nothing.
+// load generator measures what it says. It needs PostgreSQL and Redis, and times nothing.
 package bench

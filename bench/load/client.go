@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 
 	"github.com/authwright/authwright/bench/subject"
@@ -48,8 +49,8 @@ func (c *conn) post(path, form, value string) error {
 	return c.exchange(200)
 }
 
-// exchange sends what is in c.out and reads the answer.
-func (c *conn) exchange(want int) error {
+// exchange sends what is in c.out and reads the answer, whose status is one of those wanted.
+func (c *conn) exchange(want ...int) error {
 	if _, err := c.Write(c.out); err != nil {
 		return err
 	}
@@ -91,7 +92,7 @@ func (c *conn) exchange(want int) error {
 	if _, err := io.ReadFull(c.r, c.body); err != nil {
 		return err
 	}
-	if status != want {
+	if !slices.Contains(want, status) {
 		return fmt.Errorf("status %d instead of %d: %s", status, want, c.body)
 	}
 	return nil
@@ -138,7 +139,7 @@ func (c *conn) tokens(form, value string) (refresh string, err error) {
 // authorize gets a code.
 func (c *conn) authorize() (string, error) {
 	c.out = append(c.out[:0], authorizeHead...)
-	if err := c.exchange(303); err != nil {
+	if err := c.exchange(302, 303); err != nil {
 		return "", err
 	}
 	_, rest, found := bytes.Cut([]byte(c.location), []byte("code="))

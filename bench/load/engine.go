@@ -47,17 +47,17 @@ func command(program string, args ...string) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// run runs a program to its end and returns what it printed.
-func run(program string, args ...string) (string, error) {
+// run runs a program to its end and returns what it printed and its processor time.
+func run(program string, args ...string) (string, time.Duration, error) {
 	cmd, err := command(program, args...)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("%s: %w\n%s", program, err, out)
+		return "", 0, fmt.Errorf("%s: %w\n%s", program, err, out)
 	}
-	return string(out), nil
+	return string(out), cpu(cmd), nil
 }
 
 // newEngine makes the folder of an engine.

@@ -18,9 +18,8 @@ import (
 // connect returns connections to a server in this process, each with two grants.
 func connect(t *testing.T) []*conn {
 	t.Helper()
-	storage, err := openStorage("memory", 0)
-	require.NoError(t, err)
-	h, err := handler(storage)
+	o := &options{server: authwrightName, dsn: "memory"}
+	h, err := o.handler()
 	require.NoError(t, err)
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
@@ -105,18 +104,83 @@ func TestErrorsEndALoad(t *testing.T) {
 	require.Error(t, err)
 }
 
-func TestCommand(t *testing.T) {
-	t.Parallel()
+// build builds the command and returns how to run it.
+func build(t *testing.T) func(args ...string) (string, error) {
+	t.Helper()
 	binary := filepath.Join(t.TempDir(), "load")
 	out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput()
 	require.NoError(t, err, string(out))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	out, err = exec.CommandContext(ctx, binary, "-duration", "50ms", "-grants", "4", "-connections", "4", "-processes", "2").CombinedOutput()
-	require.NoError(t, err, string(out))
-	rows := regexp.MustCompile(`(?m)^\| (refresh|redemption|empty handler), .* \| \d+ \| \d+ \| \d+ \| \d+ \|$`).FindAllString(string(out), -1)
-	require.Len(t, rows, 7, string(out))
-	out, err = exec.CommandContext(ctx, binary, "-storage", "paper").CombinedOutput()
-	require.Error(t, err)
-	require.True(t, strings.HasPrefix(string(out), "load: -storage"), string(out))
+	t.Cleanup(cancel)
+	return func(args ...string) (string, error) {
+		common := []string{"-duration", "50ms", "-grants", "40", "-connections", "4", "-processes", "2", "-rounds", "1"}
+		out, err := exec.CommandContext(ctx, binary, append(common, args...)...).CombinedOutput()
+		return string(out), err
+	}
+}
+
+var (
+	loadRow    = regexp.MustCompile(`(?m)^\| (refresh|redemption|empty handler), .* \| \d+ \| \d+ \| \d+ \| \d+ \|$`)
+	compareRow = regexp.MustCompile(`(?m)^\| [^|]* \| [1-9]\d* \| \d+\.\d \| (\d+\.\d\d)? \|$`) // but for refreshes, whose client is another
+)
+
+func TestCommand(t *testing.T) {
+	t.Parallel()
+	run := build(t)
+	for _, c := range []struct {
+		args     []string
+		compared int
+	}{
+		{nil, 0},
+		{[]string{"-server", "osin"}, 0},
+		{[]string{"-server", "go-oauth2"}, 0},
+		{[]string{"-storage", "redis"}, 7},
+		{[]string{"-storage", "redis", "-driver", "valkey-go"}, 7},
+		{[]string{"-storage", "postgresql"}, 4},
+	} {
+		out, err := run(c.args...)
+		require.NoError(t, err, "%v: %s", c.args, out)
+		require.Len(t, loadRow.FindAllString(out, -1), 7, out)
+		require.Len(t, compareRow.FindAllString(out, -1), c.compared, out)
+	}
+}
+
+func TestCommandRefuses(t *testing.T) {
+	t.Parallel()
+	run := build(t)
+	for want, args := range map[string][]string{
+		"-storage":                     {"-storage", "paper"},
+		"not safe for concurrent use":  {"-server", "fosite"},
+		`-server "paper" is not known`: {"-server", "paper"},
+		"no other -storage":            {"-server", "osin", "-storage", "redis"},
+		"-driver":                      {"-driver", "valkey-go"},
+		"-rounds":                      {"-rounds", "0"},
+		"as many connections":          {"-connections", "1"},
+	} {
+		out, err := run(args...)
+		require.Error(t, err, args)
+		require.True(t, strings.HasPrefix(out, "load: "), out)
+		require.Contains(t, out, want)
+	}
+}
+
+func TestMediansAreOfTurns(t *testing.T) {
+	t.Parallel()
+	var order string
+	named := func(name string, perSecond ...float64) turn {
+		return func() (r rate, err error) {
+			order += name
+			r.perSecond, perSecond = perSecond[0], perSecond[1:]
+			return r, nil
+		}
+	}
+	o := options{rounds: 3}
+	prepare := func() error {
+		order += "."
+		return nil
+	}
+	rates, err := o.medians(prepare, named("a", 3, 900, 1), named("b", 7, 5, 6))
+	require.NoError(t, err)
+	require.Equal(t, []rate{{perSecond: 3}, {perSecond: 6}}, rates)
+	require.Equal(t, ".a.b.a.b.a.b", order)
 }

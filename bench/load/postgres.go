@@ -2,88 +2,138 @@ package main
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"time"
 
-	"github.com/authwright/authwright"
+	"github.com/authwright/authwright/sqlstore"
 )
 
-// The statements of package sqlstore, on tables that differ in their names. IDs are as random
-// as those of a server.
+// The statements of package sqlstore, for pgbench. IDs are those of grantID.
 const (
-	pgTables = `
-CREATE TABLE bench_clients (LIKE authwright_clients INCLUDING ALL);
-CREATE TABLE bench_grants (LIKE authwright_grants INCLUDING ALL);
-INSERT INTO bench_clients SELECT * FROM authwright_clients;
-INSERT INTO bench_grants (id, version, stage, client_id, subject, created_at, expires_at, data)
-	SELECT decode(md5(n::text), 'hex'), 1, stage, client_id, subject, created_at, expires_at, data
-	FROM (SELECT * FROM authwright_grants WHERE stage = 'active' LIMIT 1) g, generate_series(1, %d) n;
-ANALYZE bench_clients, bench_grants`
-
-	pgClient = `SELECT data AS client FROM bench_clients WHERE id = 'web' \gset
-`
-	pgRedemption = `SELECT id, version, stage, client_id, subject, data FROM bench_grants WHERE id = decode(md5((:n)::text), 'hex') \gset
-UPDATE bench_grants SET version = (:version)::bigint + 1, stage = :stage, client_id = (:client_id)::bytea, subject = (:subject)::bytea, created_at = :now, expires_at = :now, data = :data WHERE id = (:id)::bytea AND version = :version;
-`
-	pgRandom = `\set n random(1, :rows)
+	pgRandom = `\set n random(0, :rows - 1)
 \set now 1795000000000 + random(1, 1000000000)
 `
+	pgClient = `SELECT data AS client FROM authwright_clients WHERE id = 'web' \gset
+`
+	pgRedemption = `SELECT id, version, stage, client_id, subject, data FROM authwright_grants WHERE id = md5((:n)::text)::bytea \gset
+UPDATE authwright_grants SET version = (:version)::bigint + 1, stage = :stage, client_id = (:client_id)::bytea, subject = (:subject)::bytea, created_at = :now, expires_at = :now, data = :data WHERE id = (:id)::bytea AND version = :version;
+`
 )
 
-// comparePostgres prints what pgbench and package sqlstore do in the same PostgreSQL, which is
-// then idle but for them.
-func (o *options) comparePostgres(ctx context.Context, e *engine, dsn string, storage authwright.Storage, refreshes float64) error {
+// postgresPair is a pair of the driver alone: the statements of package sqlstore with
+// arguments that are made once, but for the ID and the version.
+func postgresPair(ctx context.Context, dsn string, connections int) (pair, error) {
+	const (
+		grant       = "SELECT id, version, stage, client_id, subject, data FROM authwright_grants WHERE id = $1"
+		updateGrant = "UPDATE authwright_grants SET version = $1, stage = $2, client_id = $3, subject = $4," +
+			" created_at = $5, expires_at = $6, data = $7 WHERE id = $8 AND version = $9"
+	)
+	db, err := openPostgres(dsn, connections)
+	if err != nil {
+		return nil, err
+	}
+	read := func(ctx context.Context, id []byte) (version int64, made []any, err error) {
+		var stage, clientID, subject, data string
+		err = db.QueryRowContext(ctx, grant, id).Scan(new(string), &version, &stage, &clientID, &subject, &data)
+		now := time.Now().UnixMilli()
+		return version, []any{stage, []byte(clientID), []byte(subject), now, now, data}, err
+	}
+	_, made, err := read(ctx, []byte(grantID(0)))
+	return func(ctx context.Context, i int) error {
+		id := []byte(grantID(i))
+		version, _, err := read(ctx, id)
+		if err != nil {
+			return err
+		}
+		args := append(append([]any{version + 1}, made...), id, version)
+		result, err := db.ExecContext(ctx, updateGrant, args...)
+		if err != nil {
+			return err
+		}
+		if n, err := result.RowsAffected(); err != nil || n != 1 {
+			return errors.Join(err, fmt.Errorf("%d rows were updated", n))
+		}
+		return nil
+	}, err
+}
+
+// comparePostgres prints what pgbench, the driver and package sqlstore do with the same rows.
+func (o *options) comparePostgres(ctx context.Context, e *engine, dsn string, refreshes float64) error {
 	db, err := openPostgres(dsn, 1)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	if _, err := db.ExecContext(ctx, fmt.Sprintf(pgTables, o.grants)); err != nil {
-		return err
-	}
-	two, err := o.pgbench(e, pgRandom+pgRedemption)
+	store, err := sqlstore.New(db, sqlstore.Config{Dialect: sqlstore.Postgres})
 	if err != nil {
 		return err
 	}
-	three, err := o.pgbench(e, pgRandom+pgClient+pgRedemption)
+	if err := save(ctx, store, o.grants, grantID); err != nil {
+		return err
+	}
+	clean := func() error {
+		if _, err := db.ExecContext(ctx, "VACUUM ANALYZE"); err != nil {
+			return err
+		}
+		_, err := db.ExecContext(ctx, "CHECKPOINT")
+		return err
+	}
+	rates, err := o.medians(clean,
+		func() (rate, error) { return o.pgbench(ctx, db, e, pgRandom+pgRedemption) },
+		o.children(ctx, "driver", o.driver, dsn),
+		o.children(ctx, "store", o.driver, dsn),
+		func() (rate, error) { return o.pgbench(ctx, db, e, pgRandom+pgClient+pgRedemption) })
 	if err != nil {
 		return err
 	}
-	var updated int64
-	if err := db.QueryRowContext(ctx, "SELECT sum(version - 1)::bigint FROM bench_grants").Scan(&updated); err != nil {
-		return err
-	}
-	if transactions := (two + three) * o.duration.Seconds(); float64(updated) < transactions/2 {
-		return fmt.Errorf("pgbench updated %d rows in %.0f transactions", updated, transactions)
-	}
-	store, err := o.storeAlone(ctx, storage)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("\n| PostgreSQL, %d connections | per second | of pgbench |\n|---|--:|--:|\n", o.connections)
-	fmt.Printf("| pgbench: grant, updateGrant | %.0f | |\n| sqlstore: Grant, SaveGrant | %.0f | %.2f |\n", two, store, store/two)
-	fmt.Printf("| pgbench: client, grant, updateGrant | %.0f | |\n| refreshes over HTTP | %.0f | %.2f |\n", three, refreshes, refreshes/three)
+	o.heading("PostgreSQL", "pgbench")
+	two, three := rates[0].perSecond, rates[3].perSecond
+	row("pgbench: grant, updateGrant", rates[0], 0)
+	row("database/sql and pgx: grant, updateGrant", rates[1], two)
+	row("sqlstore: Grant, SaveGrant", rates[2], two)
+	row("pgbench: client, grant, updateGrant", rates[3], 0)
+	row("refreshes over HTTP", rate{perSecond: refreshes}, three)
 	return nil
 }
 
 var pgTPS = regexp.MustCompile(`tps = ([0-9.]+)`)
 
-func (o *options) pgbench(e *engine, script string) (float64, error) {
+func (o *options) pgbench(ctx context.Context, db *sql.DB, e *engine, script string) (rate, error) {
 	file := filepath.Join(e.folder, "script.sql")
 	if err := os.WriteFile(file, []byte(script), 0o644); err != nil {
-		return 0, err
+		return rate{}, err
 	}
-	out, err := run("pgbench", "-n", "-M", "prepared", "-c", strconv.Itoa(o.connections), "-T", strconv.Itoa(max(int(o.duration.Seconds()), 1)),
+	versions := func() (sum float64, err error) {
+		err = db.QueryRowContext(ctx, "SELECT sum(version) FROM authwright_grants").Scan(&sum)
+		return sum, err
+	}
+	before, err := versions()
+	if err != nil {
+		return rate{}, err
+	}
+	seconds := max(int(o.duration.Seconds()), 1)
+	out, spent, err := run("pgbench", "-n", "-M", "prepared", "-c", strconv.Itoa(o.connections), "-j", strconv.Itoa(o.processes), "-T", strconv.Itoa(seconds),
 		"-D", "rows="+strconv.Itoa(o.grants), "-f", file, "-h", e.folder, "-U", "postgres", "postgres")
 	if err != nil {
-		return 0, err
+		return rate{}, err
 	}
-	tps := pgTPS.FindStringSubmatch(out)
-	if tps == nil {
-		return 0, fmt.Errorf("pgbench printed no tps: %s", out)
+	found := pgTPS.FindStringSubmatch(out)
+	if found == nil {
+		return rate{}, fmt.Errorf("pgbench printed no tps: %s", out)
 	}
-	return strconv.ParseFloat(tps[1], 64)
+	tps, err := strconv.ParseFloat(found[1], 64)
+	if err != nil {
+		return rate{}, err
+	}
+	after, err := versions()
+	if transactions := tps * float64(seconds); err == nil && after-before < transactions/2 {
+		err = fmt.Errorf("pgbench updated %.0f rows in %.0f transactions", after-before, transactions)
+	}
+	return newRate(tps, spent, float64(seconds)), err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -9,125 +10,151 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/authwright/authwright"
+	"github.com/authwright/authwright/bench/subject"
 	"github.com/authwright/authwright/redisstore"
 )
 
-// A recordingRedis remembers the command with which a grant was saved last.
+// A recordingRedis remembers the last EVALSHA, with which a grant was saved.
 type recordingRedis struct {
 	*redis.Client
-	mu   sync.Mutex
 	last []string
 }
 
 func (r *recordingRedis) Do(ctx context.Context, args ...any) *redis.Cmd {
 	if args[0] == "EVALSHA" {
-		r.mu.Lock()
 		r.last = nil
 		for _, arg := range args {
 			r.last = append(r.last, fmt.Sprint(arg))
 		}
-		r.mu.Unlock()
 	}
 	return r.Client.Do(ctx, args...)
 }
 
-// compareRedis prints what redis-benchmark and package redisstore do in the same Redis, which
-// is then idle but for them.
-func (o *options) compareRedis(ctx context.Context, dsn string, storage authwright.Storage, refreshes float64) error {
+// commandKey is where in a command that saves a grant the key is.
+const commandKey = 3
+
+// recordSave saves a grant and returns a command that does the same for any grant any number
+// of times and always writes, with %s for its ID. It wants the version that it leaves behind,
+// and says that the indexes have the grant for as long as is needed.
+func recordSave(ctx context.Context, rdb *redis.Client) ([]string, error) {
+	const before, version, needed, indexed, arguments = 4, 5, 6, 7, 12
+	r := &recordingRedis{Client: rdb}
+	store, err := redisstore.New(r, redisstore.Config{})
+	if err != nil {
+		return nil, err
+	}
+	g := subject.Grant(0)
+	g.ID = rand.Text() // children record too
+	if err := store.SaveGrant(ctx, g); err != nil {
+		return nil, err
+	}
+	g.Version++
+	if err := store.SaveGrant(ctx, g); err != nil {
+		return nil, err
+	}
+	c := r.last
+	if len(c) != arguments || c[before] != "1" || c[version] != "2" || !strings.Contains(c[commandKey], g.ID) {
+		return nil, errors.New("redisstore does not save as it did when this was written")
+	}
+	c[commandKey] = strings.Replace(c[commandKey], g.ID, "%s", 1)
+	c[version], c[indexed] = c[before], c[needed]
+	return c, nil
+}
+
+// toolID is the ID of grant i of redis-benchmark, which puts twelve digits in the place of
+// __rand_int__. The store has others, since what a recorded command leaves is no next version.
+func toolID(i int) string { return fmt.Sprintf("%012d", i) }
+
+// redisPair is a pair of the driver alone, with arguments that are made once.
+func redisPair(ctx context.Context, rdb *redis.Client, n int) (pair, error) {
+	save, err := recordSave(ctx, rdb)
+	if err != nil {
+		return nil, err
+	}
+	gets, saves := make([][]any, n), make([][]any, n)
+	for i := range n {
+		key := fmt.Sprintf(save[commandKey], toolID(i))
+		gets[i] = []any{"GET", key}
+		for _, arg := range save {
+			saves[i] = append(saves[i], arg)
+		}
+		saves[i][commandKey] = key
+	}
+	return func(ctx context.Context, i int) error {
+		if err := rdb.Do(ctx, gets[i]...).Err(); err != nil {
+			return err
+		}
+		if saved, err := rdb.Do(ctx, saves[i]...).Int(); err != nil || saved != 1 {
+			return errors.Join(err, fmt.Errorf("the recorded command was answered %d", saved))
+		}
+		return nil
+	}, nil
+}
+
+// compareRedis prints what redis-benchmark, the driver and package redisstore do in the same
+// Redis.
+func (o *options) compareRedis(ctx context.Context, dsn string, refreshes float64) error {
 	addr, _ := strings.CutPrefix(dsn, "redis:")
-	rdb := &recordingRedis{Client: openRedis(addr, o.connections)}
+	rdb := openRedis(addr, o.connections)
 	defer rdb.Close()
 	store, err := redisstore.New(rdb, redisstore.Config{})
 	if err != nil {
 		return err
 	}
-	ids := make([]string, o.grants) // redis-benchmark puts twelve digits for a place
-	for i := range ids {
-		ids[i] = fmt.Sprintf("%012d", i)
+	for _, id := range []func(int) string{toolID, grantID} {
+		if err := save(ctx, store, o.grants, id); err != nil {
+			return err
+		}
 	}
-	if err := save(ctx, store, ids); err != nil {
-		return err
-	}
-	g, err := store.Grant(ctx, ids[0])
+	command, err := recordSave(ctx, rdb)
 	if err != nil {
 		return err
 	}
-	g.Version++
-	if err := store.SaveGrant(ctx, g); err != nil {
-		return err
-	}
-	command, err := rdb.repeatable(ctx)
+	command[commandKey] = fmt.Sprintf(command[commandKey], "__rand_int__")
+	rates, err := o.medians(func() error { return nil },
+		func() (rate, error) { return o.redisBenchmark(addr, "GET", command[commandKey]) },
+		func() (rate, error) { return o.redisBenchmark(addr, command...) },
+		o.children(ctx, "driver", goRedis, dsn),
+		o.children(ctx, "store", goRedis, dsn),
+		o.children(ctx, "store", valkeyGo, dsn))
 	if err != nil {
 		return err
 	}
-	set, err := o.redisBenchmark(addr, command...)
-	if err != nil {
-		return err
-	}
-	get, err := o.redisBenchmark(addr, "GET", command[3])
-	if err != nil {
-		return err
-	}
-	alone, err := o.storeAlone(ctx, storage)
-	if err != nil {
-		return err
-	}
-	redemption, refresh := 1/(1/get+1/set), 1/(2/get+1/set)
-	fmt.Printf("\n| Redis, %d connections | per second | of redis-benchmark |\n|---|--:|--:|\n", o.connections)
-	fmt.Printf("| redis-benchmark: GET | %.0f | |\n| redis-benchmark: EVALSHA of SaveGrant | %.0f | |\n", get, set)
-	fmt.Printf("| both in turn, by calculation | %.0f | |\n| redisstore: Grant, SaveGrant | %.0f | %.2f |\n", redemption, alone, alone/redemption)
-	fmt.Printf("| GET, GET, EVALSHA, by calculation | %.0f | |\n| refreshes over HTTP | %.0f | %.2f |\n", refresh, refreshes, refreshes/refresh)
+	get, set := rates[0], rates[1]
+	redemption := rate{1 / (1/get.perSecond + 1/set.perSecond), get.cpu + set.cpu}
+	refresh := rate{1 / (2/get.perSecond + 1/set.perSecond), 2*get.cpu + set.cpu}
+	o.heading("Redis", "redis-benchmark")
+	row("redis-benchmark: GET", get, 0)
+	row("redis-benchmark: EVALSHA of SaveGrant", set, 0)
+	row("both in turn, by calculation", redemption, 0)
+	row("go-redis: GET, EVALSHA", rates[2], redemption.perSecond)
+	row("redisstore on go-redis: Grant, SaveGrant", rates[3], redemption.perSecond)
+	row("redisstore on valkey-go: Grant, SaveGrant", rates[4], redemption.perSecond)
+	row("GET, GET, EVALSHA, by calculation", refresh, 0)
+	row("refreshes over HTTP, "+o.driver, rate{perSecond: refreshes}, refresh.perSecond)
 	return nil
-}
-
-// repeatable turns the command of the last save into one that can be sent for any grant any
-// number of times and always writes: it asks for the version that it leaves behind, with a
-// token that is never the same. Its arguments are EVALSHA, hash, 1, key, before, version,
-// needed, indexed, places, token, expires and grant.
-func (r *recordingRedis) repeatable(ctx context.Context) ([]string, error) {
-	const key, before, version, token, arguments = 3, 4, 5, 9, 12
-	const random = "__rand_int__"
-	command := slices.Clone(r.last)
-	if len(command) == arguments && command[before] == "1" && command[version] == "2" {
-		command[key] = strings.Replace(command[key], fmt.Sprintf("%012d", 0), random, 1)
-		command[version], command[token] = "1", random
-		args := make([]any, arguments)
-		for i, arg := range command {
-			args[i] = strings.ReplaceAll(arg, random, fmt.Sprintf("%012d", 1))
-		}
-		// The script says 1 when it has written. It says so too, and writes nothing, for a
-		// token that it has just seen; here it has not.
-		if saved, err := r.Client.Do(ctx, args...).Int(); err == nil && saved == 1 {
-			return command, nil
-		}
-	}
-	return nil, errors.New("redisstore does not save as it did when this was written")
 }
 
 var redisRate = regexp.MustCompile(`([0-9.]+) requests per second`)
 
-func (o *options) redisBenchmark(addr string, args ...string) (float64, error) {
+func (o *options) redisBenchmark(addr string, args ...string) (rate, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return 0, err
+		return rate{}, err
 	}
-	requests := int(o.duration.Seconds() * 30_000) // which is near enough to the duration
-	out, err := run("redis-benchmark", append([]string{"-h", host, "-p", port, "-c", strconv.Itoa(o.connections),
-		"-n", strconv.Itoa(max(requests, 1000)), "-r", strconv.Itoa(o.grants), "-q"}, args...)...)
+	requests := max(int(o.duration.Seconds()*60_000), 1000) // which is near enough to the duration
+	out, spent, err := run("redis-benchmark", slices.Concat([]string{"-h", host, "-p", port, "-c", strconv.Itoa(o.connections), "--threads", strconv.Itoa(o.processes),
+		"-n", strconv.Itoa(requests), "-r", strconv.Itoa(o.grants), "-q"}, args)...)
 	if err != nil {
-		return 0, err
-	}
-	if strings.Contains(strings.ToLower(out), "error") {
-		return 0, fmt.Errorf("redis-benchmark: %s", out)
+		return rate{}, err
 	}
 	rates := redisRate.FindAllStringSubmatch(out, -1)
-	if rates == nil {
-		return 0, fmt.Errorf("redis-benchmark printed no rate: %s", out)
+	if rates == nil || strings.Contains(strings.ToLower(out), "error") {
+		return rate{}, fmt.Errorf("redis-benchmark: %s", out)
 	}
-	return strconv.ParseFloat(rates[len(rates)-1][1], 64)
+	perSecond, err := strconv.ParseFloat(rates[len(rates)-1][1], 64)
+	return newRate(perSecond, spent, float64(requests)/perSecond), err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -10,24 +11,15 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
-	"runtime"
-	"strconv"
 	"strings"
-	"syscall"
 
-	"github.com/authwright/authwright"
 	"github.com/authwright/authwright/bench/subject"
 )
 
 // serve is the server process. It prints its address when it is ready and ends with its
 // standard input.
-func serve(dsn string, connections int) error {
-	storage, err := openStorage(dsn, connections)
-	if err != nil {
-		return err
-	}
-	h, err := handler(storage)
+func (o *options) serve() error {
+	h, err := o.handler()
 	if err != nil {
 		return err
 	}
@@ -46,19 +38,33 @@ func serve(dsn string, connections int) error {
 }
 
 // handler is the authorization server, and an empty handler to compare it with.
-func handler(storage authwright.Storage) (http.Handler, error) {
+func (o *options) handler() (http.Handler, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
 	}
-	srv, err := subject.New(storage, key)
+	mux := http.NewServeMux()
+	mux.HandleFunc("/empty", func(http.ResponseWriter, *http.Request) {})
+	if o.server != authwrightName {
+		peer, err := findPeer(o.server)
+		if err != nil {
+			return nil, err
+		}
+		s, err := peer.New("ES256", key)
+		if err != nil {
+			return nil, err
+		}
+		mux.Handle("/authorize", s.Authorize)
+		mux.Handle("/token", s.Token)
+		return mux, nil
+	}
+	storage, err := o.openStorage()
 	if err != nil {
 		return nil, err
 	}
-	mux := http.NewServeMux()
+	srv, err := subject.New(storage, key)
 	mux.Handle("/", srv)
-	mux.HandleFunc("/empty", func(http.ResponseWriter, *http.Request) {})
-	return mux, nil
+	return mux, err
 }
 
 // A server is a server process.
@@ -67,29 +73,12 @@ type server struct {
 	stop func()
 }
 
-// keepAway moves this process to the cores that no server process has, if there are any.
-func keepAway(processes int) {
-	first, last := processes, runtime.NumCPU()-1
-	if path, err := exec.LookPath("taskset"); err == nil && first <= last {
-		// It costs exactness if it fails, not correctness.
-		_ = exec.Command(path, "-a", "-c", "-p", fmt.Sprintf("%d-%d", first, last), strconv.Itoa(os.Getpid())).Run()
-	}
-}
-
-// startServer starts server process i on one core, which is its own if there is taskset.
-func startServer(i int, dsn string, connections int) (*server, error) {
-	self, err := os.Executable()
+// startServer starts server process i.
+func (o *options) startServer(ctx context.Context, i int, dsn string) (*server, error) {
+	cmd, err := o.childCommand(ctx, "serve", i, dsn)
 	if err != nil {
 		return nil, err
 	}
-	args := []string{self, "-serve", dsn, "-connections", strconv.Itoa(connections)}
-	if path, err := exec.LookPath("taskset"); err == nil {
-		args = append([]string{path, "-c", strconv.Itoa(i % runtime.NumCPU())}, args...)
-	}
-	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
-	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt is for the parent, whose end it sees
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

@@ -38,7 +38,7 @@ func (o *options) startStorage(ctx context.Context) (e *engine, dsn string, err 
 // startPostgres starts PostgreSQL as Debian configures it, but on a Unix socket of its own.
 func (e *engine) startPostgres(ctx context.Context, fsync bool) (string, error) {
 	data := filepath.Join(e.folder, "data")
-	if _, err := run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"); err != nil {
+	if _, _, err := run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"); err != nil {
 		return "", err
 	}
 	dsn := "host=" + e.folder + " user=postgres dbname=postgres"
@@ -85,15 +85,22 @@ func (e *engine) startRedis(ctx context.Context, appendfsync string) (string, er
 	return "redis:" + addr, store.AddClient(ctx, subject.Client())
 }
 
-// openStorage is what a server process does.
-func openStorage(dsn string, connections int) (authwright.Storage, error) {
-	if dsn == "memory" {
+// openStorage is what a child process does.
+func (o *options) openStorage() (authwright.Storage, error) {
+	if o.dsn == "memory" {
 		return authwright.NewMemory(subject.Client())
 	}
-	if addr, ok := strings.CutPrefix(dsn, "redis:"); ok {
-		return redisstore.New(openRedis(addr, connections), redisstore.Config{})
+	if addr, ok := strings.CutPrefix(o.dsn, "redis:"); ok {
+		if o.driver == valkeyGo {
+			c, err := openValkey(addr)
+			if err != nil {
+				return nil, err
+			}
+			return redisstore.New(c, redisstore.Config{})
+		}
+		return redisstore.New(openRedis(addr, o.connections), redisstore.Config{})
 	}
-	db, err := openPostgres(dsn, connections)
+	db, err := openPostgres(o.dsn, o.connections)
 	if err != nil {
 		return nil, err
 	}
@@ -109,6 +116,12 @@ func openPostgres(dsn string, connections int) (*sql.DB, error) {
 	db.SetMaxIdleConns(connections) // as many as are open, or they are closed after each use
 	return db, nil
 }
+
+// The clients of Redis, as -driver calls them.
+const (
+	goRedis  = "go-redis"
+	valkeyGo = "valkey-go"
+)
 
 func openRedis(addr string, connections int) *redis.Client {
 	return redis.NewClient(&redis.Options{Addr: addr, PoolSize: connections, ContextTimeoutEnabled: true})

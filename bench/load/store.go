@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/md5"
 	"fmt"
+	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -10,42 +13,64 @@ import (
 	"github.com/authwright/authwright/bench/subject"
 )
 
-// storeAlone is how many times a second a grant is read and its next version saved, with
-// nothing around it: what a redemption costs a storage. Each caller has grants of its own, so
-// that no two meet.
-func (o *options) storeAlone(ctx context.Context, storage authwright.Storage) (perSecond float64, err error) {
-	callers := make([][]string, min(o.connections, o.grants))
-	for i := range o.grants {
-		callers[i%len(callers)] = append(callers[i%len(callers)], fmt.Sprintf("%022d", i)) // as long as an ID
+// A pair reads grant i and saves its next version: what a redemption costs a storage.
+type pair func(ctx context.Context, i int) error
+
+// alone is a child process that repeats a pair with no server around it. It prints how many
+// times a second.
+func (o *options) alone(ctx context.Context) error {
+	p, err := o.openPair(ctx)
+	if err != nil {
+		return err
 	}
-	if err := each(callers, func(ids []string) error { return save(ctx, storage, ids) }); err != nil {
-		return 0, err
+	// Each caller has grants of its own, of all processes, so that no two meet.
+	var callers []int
+	for i := o.process; i < min(o.connections, o.grants); i += o.processes {
+		callers = append(callers, i)
 	}
 	var done atomic.Int64
 	begin := time.Now()
-	err = each(callers, func(ids []string) error {
-		for i := 0; time.Since(begin) < o.duration; i = (i + 1) % len(ids) {
-			g, err := storage.Grant(ctx, ids[i])
-			if err != nil {
-				return err
-			}
-			g.Version++
-			g.ExpiresAt = g.ExpiresAt.Add(time.Millisecond)
-			if err := storage.SaveGrant(ctx, g); err != nil {
+	err = each(callers, func(caller int) error {
+		mine := (o.grants-caller-1)/o.connections + 1
+		for time.Since(begin) < o.duration {
+			if err := p(ctx, caller+rand.IntN(mine)*o.connections); err != nil {
 				return err
 			}
 			done.Add(1)
 		}
 		return nil
 	})
-	return float64(done.Load()) / time.Since(begin).Seconds(), err
+	fmt.Println(float64(done.Load()) / time.Since(begin).Seconds())
+	return err
 }
 
-// save saves new grants.
-func save(ctx context.Context, storage authwright.Storage, ids []string) error {
-	for i, id := range ids {
+func (o *options) openPair(ctx context.Context) (pair, error) {
+	if o.child == "driver" {
+		if addr, ok := strings.CutPrefix(o.dsn, "redis:"); ok {
+			return redisPair(ctx, openRedis(addr, o.connections), o.grants)
+		}
+		return postgresPair(ctx, o.dsn, o.connections)
+	}
+	storage, err := o.openStorage()
+	return func(ctx context.Context, i int) error {
+		g, err := storage.Grant(ctx, grantID(i))
+		if err != nil {
+			return err
+		}
+		g.Version++
+		g.ExpiresAt = g.ExpiresAt.Add(time.Millisecond)
+		return storage.SaveGrant(ctx, g)
+	}, err
+}
+
+// grantID is the ID of grant i, in an order as random as that of a server's.
+func grantID(i int) string { return fmt.Sprintf("%x", md5.Sum(fmt.Append(nil, i))) }
+
+// save saves n new grants.
+func save(ctx context.Context, storage authwright.Storage, n int, id func(i int) string) error {
+	for i := range n {
 		g := subject.Grant(i)
-		g.ID = id
+		g.ID = id(i)
 		if err := storage.SaveGrant(ctx, g); err != nil {
 			return err
 		}

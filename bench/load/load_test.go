@@ -110,7 +110,7 @@ func build(t *testing.T) func(args ...string) (string, error) {
 	binary := filepath.Join(t.TempDir(), "load")
 	out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput()
 	require.NoError(t, err, string(out))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	return func(args ...string) (string, error) {
 		common := []string{"-duration", "50ms", "-grants", "40", "-connections", "4", "-processes", "2", "-rounds", "1"}

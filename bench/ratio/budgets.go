@@ -23,6 +23,7 @@ var budgets = []budget{
 	{name: "Refresh/alg=ES256/impl=authwright/grants=100000", against: "Refresh/alg=ES256/impl=authwright/grants=1", ratio: 1.15},
 	{name: "Refresh/alg=ES256/impl=authwright/grants=1000000", against: "Refresh/alg=ES256/impl=authwright/grants=1000", ratio: 1.3},
 	{name: "Introspect/alg=ES256/impl=authwright", against: "Signature/alg=ES256", ratio: 0.6},
+	{name: "IntrospectEarlier", against: "Verification/alg=ES256", ratio: 1.15},
 	{name: "Resource/token=new", against: "Verification/alg=ES256", ratio: 1.1},
 	{name: "Resource/token=seen", ns: 2000},
 	{name: "JWKS/get", against: "EmptyHandler/jwks", ratio: 1.3},

@@ -22,6 +22,7 @@ var packages = map[string]string{
 // An engine is a database server in a temporary folder. Its zero value is none.
 type engine struct {
 	folder  string
+	cores   string // that it runs on; empty for all
 	process *os.Process
 	exited  chan struct{}
 }
@@ -47,12 +48,13 @@ func command(program string, args ...string) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// run runs a program to its end and returns what it printed and its processor time.
-func run(program string, args ...string) (string, time.Duration, error) {
+// run runs a program on cores to its end and returns what it printed and its processor time.
+func run(cores, program string, args ...string) (string, time.Duration, error) {
 	cmd, err := command(program, args...)
 	if err != nil {
 		return "", 0, err
 	}
+	pin(cmd, cores)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", 0, fmt.Errorf("%s: %w\n%s", program, err, out)
@@ -60,13 +62,13 @@ func run(program string, args ...string) (string, time.Duration, error) {
 	return string(out), cpu(cmd), nil
 }
 
-// newEngine makes the folder of an engine.
-func newEngine() (*engine, error) {
+// newEngine makes the folder of an engine that runs on cores.
+func newEngine(cores string) (*engine, error) {
 	folder, err := os.MkdirTemp("", "load")
 	if err == nil && os.Getuid() == 0 {
 		err = os.Chown(folder, nobody, nobody)
 	}
-	return &engine{folder: folder}, err
+	return &engine{folder: folder, cores: cores}, err
 }
 
 // start starts a server and returns when ready says that it answers.
@@ -75,6 +77,7 @@ func (e *engine) start(ready func() error, program string, args ...string) error
 	if err != nil {
 		return err
 	}
+	pin(cmd, e.cores)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
 	started := make(chan error)

@@ -119,7 +119,8 @@ func (o *options) measure(ctx context.Context) error {
 	if err != nil || o.storage == "memory" {
 		return err
 	}
-	e, dsn, err := o.startStorage(ctx) // anew, so that nothing of the load is left in it
+	cores, _ := halves()
+	e, dsn, err := o.startStorage(ctx, cores) // anew, so that nothing of the load is left in it
 	defer e.stop()
 	if err != nil {
 		return err
@@ -132,7 +133,7 @@ func (o *options) measure(ctx context.Context) error {
 
 // measureHTTP measures the server processes and returns how many refreshes they do in a second.
 func (o *options) measureHTTP(ctx context.Context) (perSecond float64, err error) {
-	e, dsn, err := o.startStorage(ctx)
+	e, dsn, err := o.startStorage(ctx, "")
 	defer e.stop()
 	if err != nil {
 		return 0, err

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"time"
 
 	"github.com/authwright/authwright/sqlstore"
 )
@@ -17,7 +16,7 @@ import (
 // The statements of package sqlstore, for pgbench. IDs are those of grantID.
 const (
 	pgRandom = `\set n random(0, :rows - 1)
-\set now 1795000000000 + random(1, 1000000000)
+\set now :now + 1
 `
 	pgClient = `SELECT data AS client FROM authwright_clients WHERE id = 'web' \gset
 `
@@ -26,8 +25,8 @@ UPDATE authwright_grants SET version = (:version)::bigint + 1, stage = :stage, c
 `
 )
 
-// postgresPair is a pair of the driver alone: the statements of package sqlstore with
-// arguments that are made once, but for the ID and the version.
+// postgresPair is a pair of the driver alone: the statements of package sqlstore, which save
+// what they have read.
 func postgresPair(ctx context.Context, dsn string, connections int) (pair, error) {
 	const (
 		grant       = "SELECT id, version, stage, client_id, subject, data FROM authwright_grants WHERE id = $1"
@@ -41,13 +40,12 @@ func postgresPair(ctx context.Context, dsn string, connections int) (pair, error
 	read := func(ctx context.Context, id []byte) (version int64, made []any, err error) {
 		var stage, clientID, subject, data string
 		err = db.QueryRowContext(ctx, grant, id).Scan(new(string), &version, &stage, &clientID, &subject, &data)
-		now := time.Now().UnixMilli()
+		now := expiry()
 		return version, []any{stage, []byte(clientID), []byte(subject), now, now, data}, err
 	}
-	_, made, err := read(ctx, []byte(grantID(0)))
 	return func(ctx context.Context, i int) error {
 		id := []byte(grantID(i))
-		version, _, err := read(ctx, id)
+		version, made, err := read(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -60,7 +58,7 @@ func postgresPair(ctx context.Context, dsn string, connections int) (pair, error
 			return errors.Join(err, fmt.Errorf("%d rows were updated", n))
 		}
 		return nil
-	}, err
+	}, nil
 }
 
 // comparePostgres prints what pgbench, the driver and package sqlstore do with the same rows.
@@ -118,8 +116,9 @@ func (o *options) pgbench(ctx context.Context, db *sql.DB, e *engine, script str
 		return rate{}, err
 	}
 	seconds := max(int(o.duration.Seconds()), 1)
-	out, spent, err := run("pgbench", "-n", "-M", "prepared", "-c", strconv.Itoa(o.connections), "-j", strconv.Itoa(o.processes), "-T", strconv.Itoa(seconds),
-		"-D", "rows="+strconv.Itoa(o.grants), "-f", file, "-h", e.folder, "-U", "postgres", "postgres")
+	_, clients := halves()
+	out, spent, err := run(clients, "pgbench", "-n", "-M", "prepared", "-c", strconv.Itoa(o.connections), "-j", strconv.Itoa(o.processes), "-T", strconv.Itoa(seconds),
+		"-D", "rows="+strconv.Itoa(o.grants), "-D", "now="+strconv.FormatInt(expiry(), 10), "-f", file, "-h", e.folder, "-U", "postgres", "postgres")
 	if err != nil {
 		return rate{}, err
 	}

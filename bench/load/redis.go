@@ -146,7 +146,8 @@ func (o *options) redisBenchmark(addr string, args ...string) (rate, error) {
 		return rate{}, err
 	}
 	requests := max(int(o.duration.Seconds()*60_000), 1000) // which is near enough to the duration
-	out, spent, err := run("redis-benchmark", slices.Concat([]string{"-h", host, "-p", port, "-c", strconv.Itoa(o.connections), "--threads", strconv.Itoa(o.processes),
+	_, clients := halves()
+	out, spent, err := run(clients, "redis-benchmark", slices.Concat([]string{"-h", host, "-p", port, "-c", strconv.Itoa(o.connections), "--threads", strconv.Itoa(o.processes),
 		"-n", strconv.Itoa(requests), "-r", strconv.Itoa(o.grants), "-q"}, args)...)
 	if err != nil {
 		return rate{}, err

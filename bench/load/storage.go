@@ -16,10 +16,10 @@ import (
 	"github.com/authwright/authwright/sqlstore"
 )
 
-// startStorage starts the engine of the storage and returns by what name openStorage finds it.
-// The client is registered in it.
-func (o *options) startStorage(ctx context.Context) (e *engine, dsn string, err error) {
-	if e, err = newEngine(); err != nil {
+// startStorage starts the engine of the storage on cores and returns by what name openStorage
+// finds it. The client is registered in it.
+func (o *options) startStorage(ctx context.Context, cores string) (e *engine, dsn string, err error) {
+	if e, err = newEngine(cores); err != nil {
 		return e, "", err
 	}
 	switch o.storage {
@@ -38,7 +38,7 @@ func (o *options) startStorage(ctx context.Context) (e *engine, dsn string, err 
 // startPostgres starts PostgreSQL as Debian configures it, but on a Unix socket of its own.
 func (e *engine) startPostgres(ctx context.Context, fsync bool) (string, error) {
 	data := filepath.Join(e.folder, "data")
-	if _, _, err := run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"); err != nil {
+	if _, _, err := run("", "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"); err != nil {
 		return "", err
 	}
 	dsn := "host=" + e.folder + " user=postgres dbname=postgres"

@@ -61,8 +61,10 @@
 // The command starts PostgreSQL (apt-get install postgresql-15) or Redis (apt-get install
 // redis-server) in a temporary folder, and a second time for a comparison of what costs what:
 // pgbench or redis-benchmark, the driver alone, and the store alone, each with the same
-// statements on as many rows and on as many cores as there are server processes. They take
-// turns, and medians count. PostgreSQL is vacuumed and has made a checkpoint before each turn.
+// statements on as many rows, and with as many threads as there are server processes. They take
+// turns, and medians count. The database has half of the cores and they have the others, so that
+// no client is measured by what it takes from the database. PostgreSQL is vacuumed and has made
+// a checkpoint before each turn.
 // The store of Redis is there with go-redis and with valkey-go, which sends together what is
 // ready at the same time; -driver says which the servers have. -fsync=false and -appendfsync
 // always change when they flush.

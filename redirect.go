@@ -101,7 +101,8 @@ func validateRedirectURI(uri string) error {
 
 // isPlainAuthority reports whether a browser, too, finds in u the host and the port that are
 // written there. It unescapes a host before it looks at it, and takes every one that ends in
-// a number for an IPv4 address (URL Standard, section 3.5), 0x7f.1 for 127.0.0.1.
+// a number for an IPv4 address (URL Standard, section 3.5), 0x7f.1 for 127.0.0.1; other parsers
+// find signs in numbers.
 func isPlainAuthority(u *url.URL) bool {
 	if _, err := strconv.ParseUint(cmp.Or(u.Port(), "0"), 10, 16); err != nil {
 		return false
@@ -116,7 +117,7 @@ func isPlainAuthority(u *url.URL) bool {
 		}
 	}
 	hex, isHex := strings.CutPrefix(last, "0x")
-	number := last != "" && strings.Trim(last, "0123456789") == "" || isHex && strings.Trim(hex, "0123456789abcdef-") == ""
+	number := last != "" && strings.Trim(last, "0123456789-") == "" || isHex && strings.Trim(hex, "0123456789abcdef-") == ""
 	if !number && u.Host[0] != '[' {
 		return true
 	}

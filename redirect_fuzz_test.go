@@ -23,7 +23,7 @@ var redirectAttacks = []string{
 	"https://app\u00ad.example.com/cb", "https://app.example.com.evil.test/cb", "https://evilapp.example.com/cb", "https://app.example.com./cb",
 	"https://sub.app.example.com/cb", "https://app.example.com/cbx", "https://app.example.com/cb.evil", "https://*.example.com/cb",
 	"https://app.example.com/cb?x=1", "https://app.example.com/cb?a=%31", "https://app.example.com/cb?", "https://app.example.com?/cb", "https://app.example.com",
-	"https://%61pp.example.com/cb", "https://%EF%BD%81pp.example.com/cb", "https://%80/cb", "https://xn--0-/cb", "https://app.Xn--a-.example/cb", "https://+0/cb", "https://-0/cb", "https://0x-1/cb", "https://a!b/cb", "https://a_b.example/cb", "https://0x7f.1/cb", "https://2130706433/cb", "https://1.2.3/cb", "https://127.0.0.1./cb", "https://a.1/cb",
+	"https://%61pp.example.com/cb", "https://%EF%BD%81pp.example.com/cb", "https://%80/cb", "https://xn--0-/cb", "https://app.Xn--a-.example/cb", "https://+0/cb", "https://-0/cb", "https://0x-1/cb", "https://0-0/cb", "https://a!b/cb", "https://a_b.example/cb", "https://0x7f.1/cb", "https://2130706433/cb", "https://1.2.3/cb", "https://127.0.0.1./cb", "https://a.1/cb",
 	"https://[::1%25lo]/cb", "https://[x]/cb", "https://[::ffff:1.2.3.4]/cb", "https://app.example.com:65536/cb", "https://app.example.com:/cb",
 	"http://127.0.0.1/cb", "http://127.0.0.1:51004/cb", "http://127.0.0.1:/cb", "http://127.0.0.1:99999999/cb", "http://127.0.0.1:80@evil.test/cb",
 	"http://127.0.0.1.evil.test/cb", "http://127.0.0.1:8080", "http://127.0.0.1?cb", "http://127.1/cb", "http://2130706433/cb", "http://0x7f.0.0.1/cb",
@@ -37,7 +37,7 @@ var redirectAttacks = []string{
 var loopback = regexp.MustCompile(`(?s)\A(http://(?:127\.0\.0\.1|\[::1\]|localhost))(?::[0-9]{1,5})?((?:[/?].*)?)\z`)
 
 // numeric is a label that makes a host an IPv4 address to a browser.
-var numeric = regexp.MustCompile(`\A(?:[0-9]+|0[xX][0-9a-fA-F-]*)\z`)
+var numeric = regexp.MustCompile(`\A(?:[0-9-]+|0[xX][0-9a-fA-F-]*)\z`)
 
 // What matches is the same bytes, or the same loopback address on another port.
 func FuzzMatchRedirect(f *testing.F) {

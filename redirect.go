@@ -107,8 +107,12 @@ func isPlainAuthority(u *url.URL) bool {
 	if _, err := strconv.ParseUint(cmp.Or(u.Port(), "0"), 10, 16); err != nil {
 		return false
 	}
+	if u.Host[0] == '[' {
+		addr, err := netip.ParseAddr(u.Hostname())
+		return err == nil && addr.Zone() == ""
+	}
 	host, last := strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")), ""
-	if u.Host[0] != '[' && strings.ContainsFunc(host, isNoHostname) {
+	if strings.ContainsFunc(host, isNoHostname) {
 		return false
 	}
 	for last = range strings.SplitSeq(host, ".") {
@@ -117,12 +121,11 @@ func isPlainAuthority(u *url.URL) bool {
 		}
 	}
 	hex, isHex := strings.CutPrefix(last, "0x")
-	number := last != "" && strings.Trim(last, "0123456789-") == "" || isHex && strings.Trim(hex, "0123456789abcdef-") == ""
-	if !number && u.Host[0] != '[' {
-		return true
+	if last != "" && strings.Trim(last, "0123456789-") == "" || isHex && strings.Trim(hex, "0123456789abcdef-") == "" {
+		_, err := netip.ParseAddr(u.Hostname())
+		return err == nil
 	}
-	addr, err := netip.ParseAddr(u.Hostname())
-	return err == nil && addr.Zone() == ""
+	return true
 }
 
 // isNoHostname is about characters that a host name in small letters does not have.

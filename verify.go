@@ -114,8 +114,8 @@ func (s *Server) allegedClaims(text string) (*accessClaims, *signingKey, error) 
 		return nil, nil, errors.New("authwright: not an access token of this server")
 	}
 	var room [1 << 10]byte // of which a string is made
-	decoded, err := strictBase64.AppendDecode(room[:0], []byte(payload))
-	if err != nil {
+	decoded, ok := jws.Decode(room[:0], payload)
+	if !ok {
 		return nil, nil, errors.New("authwright: access token: malformed")
 	}
 	c, err := parseAccessClaims(string(decoded))

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/authwright/authwright/internal/jws"
 )
 
 // An Introspection has the issuer judge tokens (RFC 7662). They may be of any form; one
@@ -101,7 +103,7 @@ func (v *Verifier) introspect(ctx context.Context, text string) (*Token, error) 
 	if !isB64Token(text) {
 		return nil, refusedSyntax
 	}
-	i, key := v.introspector, sha256.Sum256([]byte(text))
+	i, key := v.introspector, jws.Sum256(text)
 	if t := i.recall(key); t != nil {
 		return t, nil
 	}

@@ -51,17 +51,7 @@ func (s *Server) accessToken(ctx context.Context, g *Grant, scope string, now, e
 	if scope != "" {
 		claims = claims.text("scope", scope)
 	}
-	// Section 2.2.1: what is said of the user's login is said of the original one.
-	if !g.AuthTime.IsZero() {
-		claims = claims.number("auth_time", g.AuthTime.Unix())
-	}
-	if g.ACR != "" {
-		claims = claims.text("acr", g.ACR)
-	}
-	if len(g.AMR) > 0 {
-		claims = claims.texts("amr", g.AMR)
-	}
-	return s.keys.at(now).access.sign(typeAccessToken, claims.json())
+	return s.keys.at(now).access.sign(typeAccessToken, g.describeLogin(claims).json())
 }
 
 // hostClaims is what the host adds to an access token for g, as a JSON object.

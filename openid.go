@@ -135,41 +135,40 @@ func (s *Server) idToken(ctx context.Context, c *Client, g *Grant, now time.Time
 		return nil, errors.New("authwright: no signing key for the client's IDTokenAlg")
 	}
 	asked := slices.Collect(maps.Keys(readClaims(g.Claims).IDToken))
-	claims, err := s.userClaims(ctx, g, asked)
+	known, err := s.userClaims(ctx, g, asked)
 	if err != nil {
 		return nil, err
 	}
-	claims["iss"] = s.cfg.Issuer
-	claims["sub"] = g.Subject
-	claims["aud"] = c.ID
-	claims["iat"] = now.Unix()
-	claims["exp"] = now.Add(s.cfg.OpenID.IDTokenLifetime).Unix()
-	claims["at_hash"] = key.leftHash(access)
+	user, err := json.Marshal(known)
+	if err != nil {
+		return nil, err
+	}
+	claims := newObject(512+len(user)).members(user).
+		text("iss", s.cfg.Issuer).text("sub", g.Subject).text("aud", c.ID).
+		number("iat", now.Unix()).number("exp", now.Add(s.cfg.OpenID.IDTokenLifetime).Unix()).
+		text("at_hash", key.leftHash(access))
 	if g.Nonce != "" {
-		claims["nonce"] = g.Nonce
+		claims = claims.text("nonce", g.Nonce)
 	}
 	if g.Session != "" {
-		claims["sid"] = g.Session
+		claims = claims.text("sid", g.Session)
 	}
-	g.describeLogin(claims)
-	payload, err := json.Marshal(claims)
-	if err != nil {
-		return nil, err
-	}
-	return key.sign(typeIDToken, payload)
+	return key.sign(typeIDToken, g.describeLogin(claims).json())
 }
 
-// describeLogin adds how the user of g signed in when the grant began.
-func (g *Grant) describeLogin(claims map[string]any) {
+// describeLogin adds how the user of g signed in when the grant began, which does not change
+// when tokens are refreshed (RFC 9068, section 2.2.1).
+func (g *Grant) describeLogin(claims object) object {
 	if !g.AuthTime.IsZero() {
-		claims["auth_time"] = g.AuthTime.Unix()
+		claims = claims.number("auth_time", g.AuthTime.Unix())
 	}
 	if g.ACR != "" {
-		claims["acr"] = g.ACR
+		claims = claims.text("acr", g.ACR)
 	}
 	if len(g.AMR) > 0 {
-		claims["amr"] = g.AMR
+		claims = claims.texts("amr", g.AMR)
 	}
+	return claims
 }
 
 // idTokenHint is what an ID token says that a client got here before. It may have

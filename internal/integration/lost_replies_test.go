@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5"
@@ -80,7 +81,9 @@ func TestLostReplies(t *testing.T) {
 			var d cuttingDialer
 			own := ownClients{open(t, &d), new(authwright.Memory)}
 			var lose atomic.Int64
-			c := newLocalCrowd(t, forgetfulStore{own, &d, &lose}, own.clients)
+			c := newLocalCrowd(t, forgetfulStore{own, &d, &lose}, own.clients, func(cfg *authwright.Config) {
+				cfg.RequestTimeout = time.Minute // not the machine is on trial
+			})
 			url := c.replicas[0].url
 			for n := range int64(4) {
 				lose.Store(0)

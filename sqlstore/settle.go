@@ -24,7 +24,7 @@ const settling = 8 * time.Second
 // It does not trust a record that is merely unchanged: the first statement may still be
 // on its way.
 func (s *Store) settle(ctx context.Context, err error, save, stored func(context.Context) error) error {
-	if unsent(err) || !s.open(err) {
+	if unsent(err) || !s.open(err) && !panicked(err) {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, settling)
@@ -61,6 +61,19 @@ func (s *Store) stored(ctx context.Context, g *authwright.Grant, document string
 func unsent(err error) bool {
 	var network *net.OpError
 	return errors.As(err, &network) && network.Op == "dial"
+}
+
+// panicked reports whether err may be the last word of a PostgreSQL that crashes, such as
+// for want of space for its log: the commit that it broke off may have got there. If it
+// does not crash, nothing was done, and it says so again. Drivers do not share how severe
+// an error is.
+func panicked(err error) bool {
+	var coded interface{ SQLState() string } // of pgx and lib/pq
+	if !errors.As(err, &coded) {
+		return false
+	}
+	state := coded.SQLState()
+	return state == "53100" || strings.HasPrefix(state, "58") || strings.HasPrefix(state, "XX") // disk full, system error, internal error
 }
 
 // open reports whether err leaves open how a statement ended: the database did not

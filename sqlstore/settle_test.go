@@ -97,6 +97,43 @@ func TestSaveGrantWithoutReply(t *testing.T) {
 	}
 }
 
+// PostgreSQL may say that a commit has failed, crash, and find it in its log.
+func TestSaveGrantWhenPostgresPanics(t *testing.T) {
+	t.Parallel()
+	for _, state := range []stateError{"53100", "58030", "XX000"} {
+		for _, carriedOut := range []bool{true, false} {
+			t.Run(fmt.Sprint(state, " carried out ", carriedOut), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					db := newFragileDB(1, func(statement int) (bool, error) {
+						switch statement {
+						case 1:
+							return carriedOut, state
+						case 2, 3:
+							return false, errors.New("connection refused")
+						}
+						return true, nil
+					})
+					s := db.store(t, sqlstore.Config{Dialect: sqlstore.Postgres})
+					require.NoError(t, s.SaveGrant(t.Context(), &authwright.Grant{ID: "g", Version: 2}))
+					require.Equal(t, int64(2), db.version)
+				})
+			})
+		}
+		t.Run(fmt.Sprint(state, " without a crash"), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				db := newFragileDB(1, func(int) (bool, error) { return false, state })
+				begin := time.Now()
+				err := db.store(t, sqlstore.Config{Dialect: sqlstore.Postgres}).SaveGrant(t.Context(), &authwright.Grant{ID: "g", Version: 2})
+				require.ErrorIs(t, err, state)
+				require.Equal(t, 2, db.asks)
+				require.Less(t, time.Since(begin), 50*time.Millisecond)
+			})
+		})
+	}
+}
+
 // Somebody else saves while the reply of ours does not come.
 func TestSaveGrantWithoutReplyLoses(t *testing.T) {
 	t.Parallel()

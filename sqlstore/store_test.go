@@ -185,7 +185,7 @@ func TestRetry(t *testing.T) {
 		{"MySQL lock wait timeout", errors.New("Error 1205 (HY000): Lock wait timeout exceeded"), 3},
 		{"SQLite busy", errors.New("database is locked (5) (SQLITE_BUSY)"), 3},
 		{"read-only", stateError("25006"), 1},
-		{"disk full", stateError("53100"), 1},
+		{"disk full", stateError("53100"), 2},
 		{"MySQL read-only", errors.New("Error 1290 (HY000): The MySQL server is running with the --read-only option"), 1},
 		{"no connection", fmt.Errorf("wrapped: %w", &net.OpError{Op: "dial", Err: errors.New("connection refused")}), 1},
 	} {

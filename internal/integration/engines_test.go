@@ -110,20 +110,27 @@ var startedMariaDB = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	data, socket := filepath.Join(folder, "data"), filepath.Join(folder, "socket")
+	data, err := installMariaDB(folder)
+	if err != nil {
+		return "", err
+	}
+	socket := filepath.Join(folder, "socket")
+	dsn := "root@unix(" + socket + ")/test"
+	return dsn, startEngine("mysql", dsn, "mariadbd", "--no-defaults", "--datadir="+data, "--socket="+socket, "--skip-networking",
+		"--innodb-flush-log-at-trx-commit=0", "--max-connections=200")
+})
+
+// installMariaDB makes a folder for the data of a server.
+func installMariaDB(folder string) (data string, err error) {
+	data = filepath.Join(folder, "data")
 	if err := os.Mkdir(data, 0o700); err != nil {
 		return "", err
 	}
 	if err := ownEngine(data); err != nil {
 		return "", err
 	}
-	if err := runEngine("mariadb-install-db", "--no-defaults", "--basedir=/usr", "--datadir="+data, "--auth-root-authentication-method=normal"); err != nil {
-		return "", err
-	}
-	dsn := "root@unix(" + socket + ")/test"
-	return dsn, startEngine("mysql", dsn, "mariadbd", "--no-defaults", "--datadir="+data, "--socket="+socket, "--skip-networking",
-		"--innodb-flush-log-at-trx-commit=0", "--max-connections=200")
-})
+	return data, runEngine("mariadb-install-db", "--no-defaults", "--basedir=/usr", "--datadir="+data, "--auth-root-authentication-method=normal")
+}
 
 // engines are the servers that this process has started and has to stop.
 var engines struct {
@@ -194,6 +201,8 @@ func runEngine(program string, args ...string) error {
 	if err != nil {
 		return err
 	}
+	runtime.LockOSThread() // it is the parent of Pdeathsig, and must not end with another goroutine
+	defer runtime.UnlockOSThread()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w\n%s", program, err, out)
 	}

@@ -61,14 +61,7 @@ func newDurablePostgres(t *testing.T, settings ...string) *durablePostgres {
 		args = append(args, "-c", s)
 	}
 	p.command = func() (*exec.Cmd, error) { return engineCommand("postgres", args...) }
-	p.ready = func(ctx context.Context) error {
-		db, err := sql.Open("pgx", p.dsn())
-		if err != nil {
-			return err
-		}
-		defer db.Close()
-		return db.PingContext(ctx)
-	}
+	p.ready = func(ctx context.Context) error { return ping(ctx, "pgx", p.dsn()) }
 	require.NoError(t, p.start())
 	t.Cleanup(p.kill)
 	return p
@@ -81,6 +74,43 @@ func (p *durablePostgres) dsn() string { return "postgres://postgres@" + p.addr 
 func (p *durablePostgres) store(t *testing.T, address string) storagetest.Store {
 	db := openSQL(t, "pgx", "postgres://postgres@"+address+"/postgres")
 	return newSQLStore(t, db, sqlstore.Config{Dialect: sqlstore.Postgres})
+}
+
+type durableMariaDB struct {
+	proofProcess
+	folder string
+}
+
+// newDurableMariaDB starts MariaDB with its own defaults, which flush every commit.
+func newDurableMariaDB(t *testing.T, settings ...string) *durableMariaDB {
+	t.Helper()
+	folder, err := engineFolder()
+	require.NoError(t, err)
+	data, err := installMariaDB(folder)
+	require.NoError(t, err, "mariadb is needed: apt-get install mariadb-server")
+	m := &durableMariaDB{folder: folder}
+	args := append([]string{"--no-defaults", "--datadir=" + data, "--socket=" + m.socket(), "--skip-networking"}, settings...)
+	m.command = func() (*exec.Cmd, error) { return engineCommand("mariadbd", args...) }
+	m.ready = func(ctx context.Context) error { return ping(ctx, "mysql", m.dsn()) }
+	require.NoError(t, m.start())
+	t.Cleanup(m.kill)
+	return m
+}
+
+func (m *durableMariaDB) socket() string { return filepath.Join(m.folder, "socket") }
+
+func (m *durableMariaDB) dsn() string {
+	return "root@unix(" + m.socket() + ")/test?interpolateParams=true"
+}
+
+// ping opens a connection to a database.
+func ping(ctx context.Context, driver, dsn string) error {
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return db.PingContext(ctx)
 }
 
 type durableRedis struct{ *redisServer }

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -80,12 +79,12 @@ func growPostgres(t *testing.T) *growingStore {
 }
 
 func growMariaDB(t *testing.T) *growingStore {
-	folder := startDurableMariaDB(t)
-	db := openSQL(t, "mysql", "root@unix("+filepath.Join(folder, "socket")+")/test?interpolateParams=true")
+	m := newDurableMariaDB(t, "--innodb-buffer-pool-size=512M")
+	db := openSQL(t, "mysql", m.dsn())
 	s := newSQLStore(t, db, sqlstore.Config{Dialect: sqlstore.MySQL})
 	set := setting(db, "SET GLOBAL innodb_flush_log_at_trx_commit = 1", "SET GLOBAL innodb_flush_log_at_trx_commit = 0")
 	return &growingStore{s, set, func() (int64, error) {
-		return fileSize(filepath.Join(folder, "data", "test", "authwright_grants.ibd"))
+		return fileSize(filepath.Join(m.folder, "data", "test", "authwright_grants.ibd"))
 	}}
 }
 
@@ -104,33 +103,6 @@ func fileSize(name string) (int64, error) {
 		return 0, err
 	}
 	return info.Size(), nil
-}
-
-func startDurableMariaDB(t *testing.T) (folder string) {
-	t.Helper()
-	folder, err := engineFolder()
-	require.NoError(t, err)
-	data, socket := filepath.Join(folder, "data"), filepath.Join(folder, "socket")
-	require.NoError(t, os.Mkdir(data, 0o700))
-	require.NoError(t, ownEngine(data))
-	require.NoError(t, runEngine("mariadb-install-db", "--no-defaults", "--basedir=/usr", "--datadir="+data, "--auth-root-authentication-method=normal"),
-		"mariadb is needed: apt-get install mariadb-server")
-	p := proofProcess{
-		command: func() (*exec.Cmd, error) {
-			return engineCommand("mariadbd", "--no-defaults", "--datadir="+data, "--socket="+socket, "--skip-networking", "--innodb-buffer-pool-size=512M")
-		},
-		ready: func(ctx context.Context) error {
-			db, err := sql.Open("mysql", "root@unix("+socket+")/test")
-			if err != nil {
-				return err
-			}
-			defer db.Close()
-			return db.PingContext(ctx)
-		},
-	}
-	require.NoError(t, p.start())
-	t.Cleanup(p.kill)
-	return folder
 }
 
 func growRedis(t *testing.T) *growingStore {

@@ -118,15 +118,8 @@ func (p *proofProcess) kill() {
 		return // its number may be somebody else's by now
 	default:
 	}
-	pid := p.process.Pid
 	_ = p.process.Signal(syscall.SIGSTOP) // lest it starts more
-	list, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	var children []int
-	for text := range strings.FieldsSeq(string(list)) {
-		if child, err := strconv.Atoi(text); err == nil {
-			children = append(children, child)
-		}
-	}
+	children := p.children()
 	_ = p.process.Kill()
 	for _, child := range children {
 		_ = syscall.Kill(child, syscall.SIGKILL)
@@ -137,6 +130,17 @@ func (p *proofProcess) kill() {
 			<-time.After(time.Millisecond)
 		}
 	}
+}
+
+// children are the processes that the program has started.
+func (p *proofProcess) children() (pids []int) {
+	list, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", p.process.Pid))
+	for text := range strings.FieldsSeq(string(list)) {
+		if pid, err := strconv.Atoi(text); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }
 
 // alive reports whether a process, which need not be a child, has not died yet.

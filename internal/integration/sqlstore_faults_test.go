@@ -2,7 +2,6 @@ package integration_test
 
 import (
 	"database/sql"
-	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -142,35 +141,6 @@ func TestSQLStoreCorruptRecord(t *testing.T) {
 			require.NoError(t, err)
 		}
 	})
-}
-
-// SQLite reports a file that may not grow like a disk that is full.
-func TestSQLStoreFullDisk(t *testing.T) {
-	t.Parallel()
-	file := filepath.Join(t.TempDir(), "test.db")
-	cfg := sqlstore.Config{Dialect: sqlstore.SQLite}
-	s := newSQLStore(t, openSQLite(t, file, "max_page_count(48)"), cfg)
-	saved := make(map[string]*authwright.Grant)
-	var err error
-	for i := 0; err == nil; i++ {
-		require.Less(t, i, 10_000)
-		g := someGrant(fmt.Sprint("grant ", i))
-		g.State = strings.Repeat("x", 1000)
-		if err = s.SaveGrant(t.Context(), g); err == nil {
-			saved[g.ID] = g
-		}
-	}
-	unanswered(t, err, "full")
-	require.NotEmpty(t, saved)
-
-	s = newSQLStore(t, openSQLite(t, file), cfg)
-	for id, want := range saved {
-		got, err := s.Grant(t.Context(), id)
-		require.NoError(t, err)
-		require.Equal(t, want, got)
-		want.Version++
-		require.NoError(t, s.SaveGrant(t.Context(), want))
-	}
 }
 
 // Connections that the database has closed are replaced, without a restart and without a

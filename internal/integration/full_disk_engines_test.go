@@ -109,7 +109,7 @@ func failCalls(t *testing.T, server *proofProcess, args ...string) (end func()) 
 			return nil
 		},
 	}
-	require.NoError(t, tracer.start(), "strace is needed: apt-get install strace")
+	require.NoError(t, tracer.start(), "strace is needed (apt-get install strace), and where there is yama its ptrace_scope is 0")
 	t.Cleanup(tracer.kill)
 	return func() { _, _ = tracer.end() }
 }

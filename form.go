@@ -159,15 +159,15 @@ func readForm(w http.ResponseWriter, r *http.Request) (form, error) {
 	}
 	body := make([]byte, 0, max(r.ContentLength, bytes.MinRead)+1)
 	for len(body) <= maxForm {
+		if len(body) == cap(body) { // it is longer than it said
+			body = slices.Grow(body, min(len(body), maxForm+1-len(body)))
+		}
 		n, err := r.Body.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
 		if err == io.EOF {
 			return parseForm(string(body))
 		} else if err != nil {
 			return nil, &Error{Code: ErrInvalidRequest, Description: "the body ended early", Err: err}
-		}
-		if len(body) == cap(body) { // it is longer than it said
-			body = slices.Grow(body, len(body))
 		}
 	}
 	return nil, errFormSize

@@ -10,10 +10,11 @@ import (
 // Check reports whether the server can be reached and keeps what it acknowledges: it has
 // AOF, and does not evict when memory is short. The error says what to change. Call it
 // at start-up, to fail early; a Store that was not checked does so before its first
-// command, and refuses to work until the check has passed once.
+// command, and refuses to work until the check has passed.
 //
-// In a Cluster it asks one node, which should be configured like the others. It does
-// not ask with [Config.InsecureAcceptDataLoss], but for whether [NewWaiting] can work.
+// It asks the primary that there is, and a Store asks the next one when that does not know
+// its scripts. In a Cluster it asks one node, which should be configured like the others. It
+// does not ask with [Config.InsecureAcceptDataLoss], but for whether [NewWaiting] can work.
 func (s *Store) Check(ctx context.Context) error {
 	if err := s.check(ctx); err != nil {
 		return fmt.Errorf("redisstore: check: %w", err)
@@ -32,7 +33,7 @@ func (s *Store) ready(ctx context.Context) error {
 func (s *Store) check(ctx context.Context) error {
 	if !s.cfg.InsecureAcceptDataLoss || s.cfg.WaitReplicas > 0 {
 		// INFO rather than CONFIG, which managed services keep to themselves.
-		reply, err := send(ctx, s.reads, "INFO")
+		reply, err := send(ctx, s.plain, "INFO")
 		if err != nil {
 			return refused(err)
 		}
@@ -41,7 +42,7 @@ func (s *Store) check(ctx context.Context) error {
 			return err
 		}
 		if err := s.judge(parseInfo(info)); err != nil {
-			return err
+			return final{err}
 		}
 	}
 	s.checked.Store(true)

@@ -54,7 +54,7 @@ func (s *Store) setClient(ctx context.Context, c *authwright.Client, what, condi
 	if !c.ExpiresAt.IsZero() { // without PXAT, SET takes away the expiry that was there
 		args = append(args, "PXAT", decimal(millis(c.ExpiresAt)))
 	}
-	reply, err := s.write(ctx, args...)
+	reply, err := s.do(ctx, args...)
 	switch {
 	case err != nil:
 		return fmt.Errorf("redisstore: %s: %w", what, err)
@@ -67,7 +67,7 @@ func (s *Store) setClient(ctx context.Context, c *authwright.Client, what, condi
 // DeleteClient forgets the client registered as id. It returns [authwright.ErrNotFound] if
 // there is none. Its grants stay, and are worth nothing without it.
 func (s *Store) DeleteClient(ctx context.Context, id string) error {
-	deleted, err := number(s.write(ctx, "DEL", s.key("client", id)))
+	deleted, err := number(s.do(ctx, "DEL", s.key("client", id)))
 	switch {
 	case err != nil:
 		return fmt.Errorf("redisstore: delete client: %w", err)

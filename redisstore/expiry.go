@@ -17,10 +17,10 @@ func (s *Store) UseOnce(ctx context.Context, key string, until time.Time) error 
 	// The hash bounds what strangers can make Redis keep.
 	sum := sha256.Sum256([]byte(key))
 	key, token := s.key("used", base64.RawURLEncoding.EncodeToString(sum[:])), rand.Text()
-	reply, err := s.write(ctx, "SET", key, token, "NX", "PXAT", decimal(millis(until)))
+	reply, err := s.do(ctx, "SET", key, token, "NX", "PXAT", decimal(millis(until)))
 	if err == nil && reply == nil {
 		// Taken, and perhaps by this very call, whose first reply was lost: see saveGrant.
-		if reply, err = s.read(ctx, "GET", key); err == nil && reply == nil {
+		if reply, err = s.do(ctx, "GET", key); err == nil && reply == nil {
 			return authwright.ErrConflict
 		}
 		if err == nil {

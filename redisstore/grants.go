@@ -20,7 +20,7 @@ const retention = time.Minute
 
 // Grant implements [authwright.Storage].
 func (s *Store) Grant(ctx context.Context, id string) (*authwright.Grant, error) {
-	reply, err := s.read(ctx, "GET", s.key("grant", id))
+	reply, err := s.do(ctx, "GET", s.key("grant", id))
 	if err != nil {
 		return nil, fmt.Errorf("redisstore: grant: %w", err)
 	}
@@ -101,7 +101,7 @@ func (s *Store) SaveGrant(ctx context.Context, g *authwright.Grant) error {
 	digest, token := base64.RawURLEncoding.EncodeToString(sum[:9]), rand.Text()
 	save := func(indexed int64) (int64, error) {
 		send := func(ctx context.Context) (int64, error) {
-			return number(s.saveGrant.run(ctx, s.write, s.key("grant", g.ID),
+			return number(s.run(ctx, s.saveGrant, s.key("grant", g.ID),
 				decimal(g.Version-1), decimal(g.Version), decimal(needed(g)), decimal(indexed), digest, token,
 				decimal(millis(g.ExpiresAt.Add(retention))), string(data)))
 		}

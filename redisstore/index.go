@@ -37,7 +37,7 @@ return 1`
 // index writes g to the indexes in places.
 func (s *Store) index(ctx context.Context, g *authwright.Grant, places []string) error {
 	return each(ctx, len(places), func(ctx context.Context, i int) error {
-		_, err := s.addToIndex.run(ctx, s.write, places[i], g.ID, decimal(horizon(g)))
+		_, err := s.run(ctx, s.addToIndex, places[i], g.ID, decimal(horizon(g)))
 		return err
 	})
 }
@@ -103,7 +103,7 @@ func (s *Store) entries(ctx context.Context, key, page string, limit int) (entri
 			return nil, "", errors.New("page is none that was returned")
 		}
 	}
-	reply, err := s.readIndex.run(ctx, s.read, key, last.score, strconv.Itoa(limit+1))
+	reply, err := s.run(ctx, s.readIndex, key, last.score, strconv.Itoa(limit+1))
 	if err != nil {
 		return nil, "", err
 	}

@@ -29,15 +29,6 @@ func (s server) Do(_ context.Context, args ...any) result {
 	return result{reply, err}
 }
 
-// piped is a server behind a pipeline.
-type piped struct{ server }
-
-func (p piped) Pipeline() *pipeline { return &pipeline{p.server} }
-
-type pipeline struct{ server }
-
-func (*pipeline) Exec(context.Context) ([]any, error) { return nil, nil }
-
 const (
 	goodInfo    = "# Server\r\nredis_mode:standalone\r\n# Memory\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n# Persistence\r\naof_enabled:1\r\n"
 	clusterInfo = "redis_mode:cluster\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\naof_enabled:1\r\n"
@@ -285,43 +276,35 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// In a Cluster a WAIT goes anywhere, whatever the host is willing to lose.
-func TestWaitingInCluster(t *testing.T) {
+// A node that does not know the scripts was promoted, or is new, and nobody has checked it.
+func TestCheckOfNewNode(t *testing.T) {
 	t.Parallel()
-	for _, insecure := range []bool{false, true} {
-		s, err := redisstore.NewWaiting(piped{func([]string) (any, error) { return clusterInfo, nil }},
-			redisstore.Config{WaitReplicas: 1, WaitTimeout: time.Second, InsecureAcceptDataLoss: insecure})
-		require.NoError(t, err)
-		require.ErrorContains(t, s.Check(t.Context()), "Cluster")
-		require.ErrorContains(t, s.SaveGrant(t.Context(), newGrant()), "Cluster")
-	}
-}
-
-func TestWaitingForReplicas(t *testing.T) {
-	t.Parallel()
-	for replicas, want := range map[int64]string{0: "0 of 2 replicas", 1: "1 of 2 replicas", 2: "", 3: ""} {
-		var commands []string
-		s, err := redisstore.NewWaiting(piped{func(args []string) (any, error) {
-			commands = append(commands, args[0])
+	synctest.Test(t, func(t *testing.T) {
+		info, known, saved := goodInfo, true, 0
+		s := newStore(t, func(args []string) (any, error) {
 			switch args[0] {
 			case "INFO":
-				return goodInfo, nil
-			case "WAIT":
-				require.Equal(t, []string{"WAIT", "2", "50"}, args)
-				return replicas, nil
+				return info, nil
+			case "EVALSHA":
+				if !known {
+					return nil, errors.New("NOSCRIPT No matching script. Please use EVAL.")
+				}
+			case "EVAL":
+				known = true
 			}
-			return nil, nil
-		}}, redisstore.Config{WaitReplicas: 2, WaitTimeout: 50 * time.Millisecond})
-		require.NoError(t, err)
-		_, err = s.Grant(t.Context(), "g")
-		require.ErrorIs(t, err, authwright.ErrNotFound, "a read does not wait")
-		err = s.UpdateClient(t.Context(), &authwright.Client{ID: "app", RedirectURIs: []string{"https://app.example/cb"}})
-		if want == "" {
-			require.ErrorIs(t, err, authwright.ErrNotFound)
-		} else {
-			require.ErrorContains(t, err, want)
-			require.NotErrorIs(t, err, authwright.ErrNotFound)
+			saved++
+			return int64(1), nil
+		})
+		require.NoError(t, s.SaveGrant(t.Context(), rotated()))
+		info, known, saved = strings.Replace(goodInfo, "aof_enabled:1", "aof_enabled:0", 1), false, 0
+		for range 3 {
+			begin := time.Now()
+			require.ErrorContains(t, s.SaveGrant(t.Context(), rotated()), "appendonly yes")
+			require.Zero(t, time.Since(begin), "to wait would not change it")
 		}
-		require.Equal(t, []string{"INFO", "GET", "SET", "WAIT"}, commands)
-	}
+		require.Zero(t, saved)
+		info = goodInfo
+		require.NoError(t, s.SaveGrant(t.Context(), rotated()))
+		require.Equal(t, 1, saved)
+	})
 }

@@ -17,14 +17,16 @@ func newScript(source string) script {
 	return script{source, hex.EncodeToString(sum[:])}
 }
 
-// run runs sc by its hash through do, and sends the source to a node that does not have it: a new
-// one, one that was restarted or whose scripts were flushed.
-func (sc script) run(ctx context.Context, do command, key string, args ...any) (any, error) {
+// run runs sc by its hash, and sends the source to a node that does not have it: a new one, one
+// that was restarted or promoted, or whose scripts were flushed. It may be another than the one
+// that was checked, so it is checked first.
+func (s *Store) run(ctx context.Context, sc script, key string, args ...any) (any, error) {
 	args = append([]any{"EVALSHA", sc.sha, "1", key}, args...)
-	reply, err := do(ctx, args...)
+	reply, err := s.do(ctx, args...)
 	if err != nil && strings.Contains(err.Error(), "NOSCRIPT") {
+		s.checked.Store(false)
 		args[0], args[1] = "EVAL", sc.source
-		reply, err = do(ctx, args...)
+		reply, err = s.do(ctx, args...)
 	}
 	return reply, err
 }

@@ -34,11 +34,14 @@ func settle(ctx context.Context, outcome int64, err error, save func(context.Con
 	}
 }
 
+// A final error is one that the store makes itself. To try again would not change it soon.
+type final struct{ error }
+
 // open reports whether err leaves open how a command ended: Redis did not answer, or
 // what answered is only starting. The error replies of Redis begin with a word in capital
 // letters, and mean that nothing was done.
 func open(err error) bool {
-	if err == nil || errors.Is(err, errUnexpected) || errors.As(err, new(shortfall)) {
+	if err == nil || errors.Is(err, errUnexpected) || errors.As(err, new(final)) {
 		return false
 	}
 	word, _, more := strings.Cut(err.Error(), " ")

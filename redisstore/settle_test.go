@@ -94,6 +94,8 @@ func TestSaveGrantIsRefused(t *testing.T) {
 				switch args[0] {
 				case "INFO":
 					return goodInfo, nil
+				case "SET":
+					return "OK", nil
 				case "WAIT":
 					return int64(0), nil
 				}

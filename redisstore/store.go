@@ -73,9 +73,10 @@ type Config struct {
 	// lost, an attacker can redeem again.
 	InsecureAcceptDataLoss bool
 
-	// WaitReplicas is how many replicas must have a write before it counts, and
-	// WaitTimeout how long to wait for them, in whole milliseconds and less than the
-	// client's read timeout. They are required by [NewWaiting] and not for [New].
+	// WaitReplicas is how many replicas must have what a call has written, or has read of a
+	// grant, before it counts: all, or a failover may lose it. WaitTimeout is how long to
+	// wait for them, in whole milliseconds and less than the client's read timeout. They are
+	// required by [NewWaiting] and not for [New].
 	WaitReplicas int
 	WaitTimeout  time.Duration
 }
@@ -84,8 +85,8 @@ type Config struct {
 // concurrent use.
 type Store struct {
 	cfg     Config
-	reads   command
-	writes  command
+	plain   command
+	sure    command     // waits for replicas, if NewWaiting made the store
 	checked atomic.Bool // a server that was found good is not asked again
 
 	saveGrant, addToIndex, readIndex script
@@ -108,11 +109,11 @@ func New[R Reply](rdb Client[R], cfg Config) (*Store, error) {
 	if cfg.WaitReplicas != 0 || cfg.WaitTimeout != 0 {
 		return nil, errors.New("redisstore: Config.WaitReplicas and WaitTimeout are for NewWaiting")
 	}
-	do := func(ctx context.Context, args ...any) (any, error) { return rdb.Do(ctx, args...).Result() }
+	do := func(ctx context.Context, args ...any) (any, error) { return result(rdb.Do(ctx, args...)) }
 	return newStore(cfg, do, do)
 }
 
-func newStore(cfg Config, reads, writes command) (*Store, error) {
+func newStore(cfg Config, plain, sure command) (*Store, error) {
 	if cfg.Prefix == "" {
 		cfg.Prefix = "authwright:"
 	}
@@ -120,7 +121,7 @@ func newStore(cfg Config, reads, writes command) (*Store, error) {
 		return nil, fmt.Errorf("redisstore: Config.Prefix %.64q must not contain braces", cfg.Prefix)
 	}
 	return &Store{
-		cfg: cfg, reads: reads, writes: writes,
+		cfg: cfg, plain: plain, sure: sure,
 		saveGrant: newScript(saveGrant), addToIndex: newScript(addToIndex), readIndex: newScript(readIndex),
 	}, nil
 }
@@ -130,31 +131,35 @@ func (s *Store) key(kind, id string) string {
 	return s.cfg.Prefix + kind + ":{" + url.QueryEscape(id) + "}"
 }
 
-// read runs a command that changes nothing.
+// read runs a command that changes nothing, for a reply on which no grant depends.
 func (s *Store) read(ctx context.Context, args ...any) (any, error) {
 	if err := s.ready(ctx); err != nil {
 		return nil, err
 	}
-	return send(ctx, s.reads, args...)
+	return send(ctx, s.plain, args...)
 }
 
-// write runs a command that may change something.
-func (s *Store) write(ctx context.Context, args ...any) (any, error) {
+// do runs any other command.
+func (s *Store) do(ctx context.Context, args ...any) (any, error) {
 	if err := s.ready(ctx); err != nil {
 		return nil, err
 	}
-	return send(ctx, s.writes, args...)
+	return send(ctx, s.sure, args...)
 }
 
 func send(ctx context.Context, do command, args ...any) (any, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err // not every client library looks
 	}
-	reply, err := do(ctx, args...)
+	return do(ctx, args...)
+}
+
+func result[R Reply](r R) (any, error) {
+	v, err := r.Result()
 	if err != nil && err.Error() == "redis: nil" { // the Nil of go-redis
 		return nil, nil
 	}
-	return reply, err
+	return v, err
 }
 
 // text is a reply that is a string.

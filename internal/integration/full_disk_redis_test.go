@@ -39,6 +39,8 @@ func TestRedisStoreFullDisk(t *testing.T) {
 	requireStored(t, s, grants, nil)
 
 	free()
+	// Or it might put off what it writes while a file is on its way to the disk.
+	require.NoError(t, rdb.ConfigSet(t.Context(), "appendfsync", "always").Err())
 	require.Eventually(t, func() bool {
 		grants[0].Version++
 		if s.SaveGrant(t.Context(), grants[0]) == nil {

@@ -118,12 +118,8 @@ type durableRedis struct{ *redisServer }
 // newDurableRedis starts Redis so that it survives even the crash of the machine.
 func newDurableRedis(t *testing.T) durableRedis {
 	t.Helper()
-	folder, err := engineFolder()
-	require.NoError(t, err)
-	addr := lastingAddr(t)
-	host, port, _ := strings.Cut(addr, ":")
-	s := &redisServer{addr: addr, args: append([]string{"--bind", host, "--port", port, "--dir", folder, "--daemonize", "no", "--appendfsync", "always"}, durable...)}
-	require.NoError(t, s.start(), "redis is needed: apt-get install redis-server")
+	s, err := startRedisAt(lastingAddr(t), append([]string{"--appendfsync", "always"}, durable...)...)
+	require.NoError(t, err, "redis is needed: apt-get install redis-server")
 	t.Cleanup(s.kill)
 	return durableRedis{s}
 }

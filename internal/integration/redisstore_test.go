@@ -342,7 +342,7 @@ func TestRedisStoreWaitsForReplica(t *testing.T) {
 	if withoutEngine("redis") {
 		return
 	}
-	primary, replica := newRedisServer(t, durable...), newRedisServer(t, durable...)
+	primary, replica := newRedisServer(t, replicated...), newRedisServer(t, replicated...)
 	host, port, _ := strings.Cut(primary.addr, ":")
 	rdb, copied := primary.open(t), replica.open(t)
 	require.NoError(t, copied.ReplicaOf(t.Context(), host, port).Err())
@@ -377,12 +377,25 @@ func TestRedisStoreWaitsForReplica(t *testing.T) {
 	require.ErrorContains(t, newRedisStore(t, copied).SaveGrant(t.Context(), redisGrant("g")), "READONLY")
 
 	replica.kill()
-	g := redisGrant("alone")
-	err = s.SaveGrant(t.Context(), g)
+	err = s.SaveGrant(t.Context(), redisRotation(redisGrant("g0-0"), time.Now().Add(time.Hour)))
 	require.ErrorContains(t, err, "0 of 1 replicas")
 	require.NotErrorIs(t, err, authwright.ErrConflict)
+	record := func(rdb *redis.Client) string {
+		return rdb.GetRange(t.Context(), cfg.Prefix+"grant:{g0-0}", 0, 1).Val()
+	}
+	require.Equal(t, "2 ", record(rdb), "it is written")
 	_, err = s.Grant(t.Context(), "g0-0")
-	require.NoError(t, err, "a read waits for nobody")
+	require.ErrorContains(t, err, "0 of 1 replicas", "what may be lost is not shown")
+	_, err = s.Client(t.Context(), "app")
+	require.ErrorIs(t, err, authwright.ErrNotFound, "a read of clients waits for nobody")
+
+	require.NoError(t, replica.start())
+	require.NoError(t, copied.ReplicaOf(t.Context(), host, port).Err())
+	require.Eventually(t, func() bool {
+		g, err := s.Grant(context.Background(), "g0-0")
+		return err == nil && g.Version == 2
+	}, time.Minute, 20*time.Millisecond, "a read confirms it")
+	require.Equal(t, "2 ", record(copied))
 }
 
 func TestRedisStoreDoesNotWaitInCluster(t *testing.T) {
